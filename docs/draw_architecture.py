@@ -1,7 +1,7 @@
 """Draw the structure of pixcore from its imports into `docs/architecture.md`: `python docs/draw_architecture.py`.
 
 A room is a sub-package of the core, the core's own top floor, or a package of `plugins/` or `benchmarks/`. An arrow is
-an import. Of several ways from one room to another only the longest is drawn: the picture shows the order of things.
+an import. Of several ways from one room to another only the longest is told: the table shows the order of things.
 """
 
 from __future__ import annotations
@@ -77,14 +77,16 @@ def reduced(found: Arrows) -> dict[str, set[str]]:
 
 
 def drawing() -> str:
-    """The picture in Mermaid, which GitHub and the site draw."""
+    """The rooms as a table, the highest floor first; what a floor's rooms stand on are the floors below."""
     found = reduced(arrows())
-    names = {name: f"r{index}" for index, name in enumerate(sorted(found))}
-    text = ["```mermaid", "flowchart TB"]
-    text += [f'  {names[name]}["{name}"]' for name in sorted(found)]
-    text += [f"  {names[name]} --> {names[to]}" for name in sorted(found) for to in sorted(found[name])]
-    inside = " ".join(names[name] for name in sorted(found) if name.startswith("pixcore/") or "(" in name)
-    return "\n".join([*text, "  classDef core stroke-width:3px", f"  class {inside.replace(' ', ',')} core", "```", ""])
+    floors: dict[str, int] = {}
+    for name in TopologicalSorter(found).static_order():
+        floors[name] = max((floors[near] + 1 for near in found[name]), default=0)
+    text = ["| floor | room | imports |", "|---|---|---|"]
+    for name in sorted(found, key=lambda name: (-floors[name], name)):
+        shown = name if name.startswith("pixcore-") else f"**{name}**"
+        text.append(f"| {floors[name]} | {shown} | {', '.join(sorted(found[name]))} |")
+    return "\n".join([*text, ""])
 
 
 def page() -> str:

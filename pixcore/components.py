@@ -108,8 +108,7 @@ class Context:
     """What a component may know of the run it serves.
 
     Attributes:
-        fidelity: The run's one switch between the released code's quirks and what is right; strategies alone are told
-            `paper`.
+        fidelity: The run's switch between the released code's quirks and what is right; strategies alone see `paper`.
         seed: The run's seed.
         model: Loads the run's model adapter on first call, for strategies that ask the model itself.
         model_config: The config of the run's model adapter.

@@ -138,7 +138,7 @@ def _check_template(template: str, what: str) -> None:
         raise ValueError(f"{what} is empty")
     try:
         template.format(**dict.fromkeys(FIELDS, ""))
-    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError, MemoryError) as error:
         fields = "fields are {question}, {options}, {expression}"
         raise ValueError(f"{what} is not a template: {error}; {fields}") from None
 
@@ -325,6 +325,7 @@ def _spelt(part: ChosenComponent) -> dict[str, Any]:
 
 
 _MOST_VALUES = 100_000  # that a config may have once every alias stands for what it names
+_NOT_AS_WRITTEN = re.compile(r"[-+]?(0[0-7_]+|[0-9_]+(:[0-9_.]+)+)")  # YAML takes 010 for 8, 1:30 for 90
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -342,6 +343,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             around.add(id(node))
             inside = node.value if isinstance(node, yaml.CollectionNode) else []
             parts = [part for pair in inside for part in pair] if isinstance(node, yaml.MappingNode) else inside
+            if node.tag.endswith((":int", ":float")) and _NOT_AS_WRITTEN.fullmatch(node.value):
+                node.tag = "tag:yaml.org,2002:str"
             known[id(node)] = 1 + sum(self._check_size(part, known, around) for part in parts)
             around.remove(id(node))
         if known[id(node)] > _MOST_VALUES:
@@ -399,8 +402,7 @@ def read_yaml(path: Path, what: str = "config") -> dict[str, Any]:
 def apply_settings(document: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """Apply `--set key=value` to a config document.
 
-    A dot goes into a section, a number into a list; `points.k=3` on `points: peaks` makes a mapping of it. Values are
-    YAML.
+    A dot goes into a section, a number into a list; `points.k=3` makes a mapping of `points: peaks`. Values are YAML.
 
     Raises:
         ConfigError: A setting has no "=", or goes into something that has no inside.
@@ -408,7 +410,7 @@ def apply_settings(document: Mapping[str, Any], settings: Sequence[str]) -> dict
     result: dict[str, Any] = _copied(document)
     for setting in settings:
         path, equals, text = setting.partition("=")
-        if not equals or not path.strip():
+        if not equals or not all(map(str.strip, path.split("."))):
             raise ConfigError(f"--set {setting!r} has no key=value", hint="for example --set points.k=3")
         try:
             value = yaml.load(text, Loader=_UniqueKeyLoader)
@@ -591,7 +593,7 @@ def config_error(error: ValidationError, model: type[BaseModel], where: str) -> 
     problems = error.errors(include_url=False)
     odd = (problem for problem in problems if problem["type"] == "extra_forbidden")
     first = next(odd, problems[0])  # a key misspelt is also one that is missing
-    location = [str(step) for step in first["loc"]]
+    location = [str(step) for step in first["loc"] if step != "[key]"]
     path = ".".join([where, *location] if where else location) or "config"
     given = repr(first.get("input"))
     given = given if len(given) <= 60 else given[:57] + "..."
@@ -601,7 +603,9 @@ def config_error(error: ValidationError, model: type[BaseModel], where: str) -> 
         return ConfigError(f"{path}: no such key{more}", hint=nearest(location[-1], known) if known else "it has none")
     if first["type"] == "missing":
         return ConfigError(f"{path}: is needed and missing{more}", hint="add it")
-    message = first["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+    message = re.sub(r" or instance of \w+| after validation, not \d+| for <class .*", "", first["msg"])
+    for python, plain in (("(valid )?tuple", "list"), ("(valid )?dictionary", "mapping"), ("^Value error, ", "")):
+        message = re.sub(python, plain, message, flags=re.IGNORECASE)
     return ConfigError(f"{path}: got {given}{more}", hint=message[:1].lower() + message[1:])
 
 

@@ -59,8 +59,7 @@ class RegisterCommand(Protocol):
             name: What a person types after `pixcore`: one word, or a group and a word, such as "benchmarks fetch" (a
                 group is there as soon as a command stands under it); what `writers:` or `protocols:` calls it.
             target: "package.module:attribute", imported when it is used: a `click.Command`; a
-                `pixcore.runs.writers.RunWriter`; a function that gives a probing's template for the config of a model's
-                adapter and a fidelity.
+                `pixcore.runs.writers.RunWriter`; a function of a model's config and a fidelity: a probing's template.
             summary: One line.
             default: Of a run writer: write where a config does not say who writes.
         """

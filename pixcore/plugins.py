@@ -342,8 +342,7 @@ class Registry:
         """Load plugins.
 
         Args:
-            plugins: (name, distribution, version, load) of each; `version` looks its version up, `load` imports and
-                returns the plugin module.
+            plugins: (name, distribution, version, load) of each; `version` looks it up, `load` imports the module.
         """
         self.failures: list[Failure] = []
         self._found: dict[Kind | GuestKind, dict[str, list[Any]]] = {kind: {} for kind in (*Kind, *GuestKind)}

@@ -3,8 +3,7 @@
 The paper has three (section 3.1); the released code numbers them 1 (`question`), 3 (`segment`) and 2 (`letter`). Under
 the `published` fidelity their prompts are those of its scripts, character by character: the referring expression keeps
 the space that its column starts with, so that `segment` prompts hold a double space, and options are cut in two at
-"(b)". Under `corrected` they say the same in clean form, for any number of options. A config can add probings of its
-own.
+"(b)". Under `corrected` they say the same in clean form, for any number of options. A config can add its own.
 """
 
 from __future__ import annotations

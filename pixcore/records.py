@@ -201,6 +201,8 @@ class Sample:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.id, str):
+            raise DataError(f"a sample's id is text, got {self.id!r}", hint="give str(id)")
         if self.answer is not None and self.answer not in range(len(self.options)):
             said = f"sample {self.id} has the answer {self.answer!r}, and {len(self.options)} options"
             raise DataError(said, hint="the answer is the right option's place among them, from 0")
@@ -508,8 +510,7 @@ class ProtocolResult:
         verdict: The judge's word, where an answer was asked.
         graded: Whether a judge of the run grades this probing's answers.
         error: What failed before anything could be chosen, in one line: the sample then fails in every row.
-        ious: Of each candidate the IoU of each of its masks with the ground truth, (m,) float64; None where nobody
-            measured them.
+        ious: Of each candidate the IoU of each of its masks with the ground truth, (m,) float64; None: unmeasured.
         control_ious: The same of each control's candidates, by its name.
     """
 

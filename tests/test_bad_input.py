@@ -110,7 +110,7 @@ CONFIGS = {
     "batch of nothing": ({"batch_size": 0}, ["batch_size", "got 0"]),
     "batch in words": ({"batch_size": "eight"}, ["batch_size", "'eight'"]),
     "negative seed": ({"seed": -1}, ["seed", "got -1"]),
-    "no protocol": ({"protocols": []}, ["protocols"]),
+    "no protocol": ({"protocols": []}, ["protocols: got []", "(list should have at least 1 item)"]),
     "unknown protocol": ({"protocols": ["questions"]}, ["protocols.0", "'questions'", "question"]),
     "protocol whose name is a list": (
         {"protocols": [{"name": ["letter"]}]},
@@ -127,6 +127,14 @@ CONFIGS = {
     "option without an end": ({"model": {"name": "toy", "pause": float("inf")}}, ["model.pause", "finite"]),
     "budget without an end": ({"budget": float("inf")}, ["budget.usd", "finite"]),
     "price without an end": ({"prices": {"m": {"input": 1, "output": float("inf")}}}, ["prices.m.output", "finite"]),
+    "budget in a currency": ({"budget": "$5"}, ["budget", "'$5'", "a mapping)"]),
+    "prices in a list": ({"prices": []}, ["prices: got []", "a mapping)"]),
+    "output that is a number": ({"output": 5}, ["output: got 5", "not a valid path)"]),
+    "prompt for a probing of one's own": ({"prompts": {"box": "Find"}}, ["prompts.box: got 'box'"]),
+    "template that fills the memory": (
+        {"protocols": [{"name": "describe", "template": "{expression:>9999999999999999}"}]},
+        ["protocols.0", "the template of describe is not a template"],
+    ),
     "ids twice": ({"benchmark": {"name": "toy-boxes", "twice": True}}, ["two samples with the id 's0'"]),
 }
 
@@ -145,6 +153,17 @@ COMMANDS = {
     "unknown command": (["rum", "run.yaml"], ["rum"]),
     "unknown option": (["run", "run.yaml", "--limits", "3"], ["--limits"]),
     "limit of nothing": (["run", "run.yaml", "--limit", "0"], ["0"]),
+    "a setting with a dot alone": (["run", "run.yaml", "--set", ".=1"], ["--set '.=1' has no key=value"]),
+    "a setting with a part left out": (["run", "run.yaml", "--set", "points..k=1"], ["points..k=1", "key=value"]),
+    "figures to a folder that is not there": (
+        ["run", "run.yaml", "--json", "no/figures.json"],
+        ["can't write no/figures.json: it is no file in a folder that is there", "choose another --json"],
+    ),
+    "figures to nowhere": (["run", "run.yaml", "--json", ""], ["it is no file in a folder", "choose another --json"]),
+    "figures of a run to below a file": (
+        ["report", "out", "--json", "run.yaml/figures.json"],
+        ["can't write run.yaml/figures.json: it is no file in a folder that is there", "choose another --json"],
+    ),
     "a shard that is none": (["run", "run.yaml", "--shard", "3/2"], ["i/n"]),
     "an unknown sample": (["run", "run.yaml", "--sample", "s99"], ["no sample 's99'"]),
     "a setting without value": (["run", "run.yaml", "--set", "points.k"], ["key=value"]),

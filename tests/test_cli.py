@@ -87,3 +87,14 @@ def test_a_plugin_that_hangs_at_import_is_named_and_waited_for(workplace):
     assert [process.returncode for process in processes] == [0, 0, 0, 0]
     assert [errors for _, errors in said] == ["", "", "", ""]
     assert "run" in said[-1][0]
+
+
+def test_a_usage_error_names_the_help_of_its_own_command(workplace):
+    asked = ["run", "--rot"], ["plugins", "a", "b"], ["toy-box", "open", "--rot"], ["--rot"]
+    errors = [workplace(*words, status=2).stderr for words in asked]
+    assert [line[line.rindex("(") :].strip() for line in errors] == [
+        "(see: pixcore run --help)",
+        "(see: pixcore plugins --help)",
+        "(see: pixcore toy-box open --help)",
+        "(see: pixcore --help)",
+    ]

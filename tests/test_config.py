@@ -190,6 +190,19 @@ def test_a_key_is_the_word_that_is_written(tmp_path: Path, word: str) -> None:
         read_yaml(path)
 
 
+@pytest.mark.parametrize("word", ["010", "-017", "0_7", "1:30", "+1:30:00", "1:30.5"])
+def test_what_yaml_would_take_for_another_number_is_the_text_that_is_written(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(f"seed: {word}\npoints: {{name: peak, k: [{word}]}}\n")
+    assert read_yaml(path) == {"seed": word, "points": {"name": "peak", "k": [word]}}
+    assert apply_settings({}, [f"seed={word}"]) == {"seed": word}
+
+
+def test_other_numbers_are_those_that_are_written() -> None:
+    settings = ["a=0", "b=-10", "c=0x10", "d=1.50", "e=1_000", "f=0.5", "g='010'"]
+    assert list(apply_settings({}, settings).values()) == [0, -10, 16, 1.5, 1000, 0.5, "010"]
+
+
 def test_a_setting_says_what_is_wrong_with_its_value() -> None:
     with pytest.raises(ConfigError, match=r"is not a YAML value: the key 'k' appears twice \(quote it, or mend it\)"):
         apply_settings({}, ["points={name: peak, k: 1, k: 2}"])

@@ -224,3 +224,6 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "llms.txt").read_text().startswith("# pixcore\n")
     assert (tmp_path / "search" / "search_index.json").stat().st_size > 100_000
+    fetched = re.compile(r'<(?:script|img)\b[^>]* src="?(?:https?:)?//|mermaid')  # the theme takes Mermaid from the net
+    pages = tmp_path.rglob("*.html")
+    assert not [str(page) for page in pages if fetched.search(page.read_text(encoding="utf-8"))]

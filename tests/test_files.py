@@ -80,6 +80,12 @@ def test_an_answer_is_one_of_the_options(answer: Any) -> None:
         Sample("s", image, question="Which?", options=("a", "b"), answer=answer)
 
 
+def test_an_id_is_text() -> None:
+    """A number went through a whole run, whose report and predictions then failed."""
+    with pytest.raises(DataError, match="a sample's id is text, got 7"):
+        Sample(7, Image.from_pixels(np.zeros((3, 4, 3), np.uint8)))  # type: ignore[arg-type]
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
 def test_a_pixel_that_is_no_number_is_black_and_darkens_no_other(odd: float, tmp_path: Path) -> None:

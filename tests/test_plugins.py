@@ -420,6 +420,8 @@ def test_the_list_fits_a_screen_and_a_kind_says_more(workplace):
     heard = ["run_started", "stage_advanced", "sample_finished", "part_finished", "run_finished"]
     assert json.loads(workplace("plugins", "observers", "--json").stdout)["observers"] == {"toy-observer": heard}
     assert "hears run_started" in workplace("plugins", "observers").stdout
+    assert workplace("plugins", "toy-observer").stdout == workplace("plugins", "observers").stdout
+    assert "did you mean 'toy-observer'" in workplace("plugins", "toy-observr", status=2).stderr
 
 
 def test_names_stay_whole_at_any_width(workplace):

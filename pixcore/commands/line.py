@@ -78,6 +78,7 @@ def main(given: Sequence[str]) -> None:
     # pydantic looks for plugins of its own in every package's metadata, and one broken file would end every command
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     show_in_one_line()
+    # shells put a home in place of ~ where a word begins, not in --option=~/file
     words = [re.sub("^(--[^=]+=|)(~.*)", lambda at: at[1] + at_home(at[2]), it) for it in given if it != "--traceback"]
     try:
         status = cli.main(words, "pixcore", standalone_mode=False)
@@ -91,7 +92,8 @@ def main(given: Sequence[str]) -> None:
         click.echo(error.format_message())
         sys.exit(2)
     except click.ClickException as error:
-        _show(f"{error.format_message()} (see: pixcore --help)", show_traceback)
+        command = getattr(getattr(error, "ctx", None), "command_path", "pixcore")
+        _show(f"{error.format_message()} (see: {command} --help)", show_traceback)
         sys.exit(2)
     except PixcoreError as error:
         _show(str(error), show_traceback)

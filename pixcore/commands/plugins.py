@@ -28,11 +28,11 @@ def plugins(kind: str | None, as_json: bool) -> None:
     everything: dict[str, list[Guest]] = {one.value: [*found.all(one)] for one in Kind}
     everything |= {name: found.guests(guest) for name, guest in _GUESTS.items()}
     offers = {name: [one for one in all_ if kind in (None, name, one.name)] for name, all_ in everything.items()}
-    if kind is not None and kind not in _SECTIONS and not any(offers.values()):
-        named = {one.name for offered in everything.values() for one in offered}
+    observers = {name: hooks for name, hooks in found.observers.items() if kind in (None, _OBSERVERS, name)}
+    if kind is not None and kind not in _SECTIONS and not any((*offers.values(), observers)):
+        named = {one.name for offered in everything.values() for one in offered} | {*found.observers}
         close = nearest(kind, [*_SECTIONS, *named]).partition("allowed: ")[0]
         raise ConfigError(f"nothing here is called {kind!r}", hint=f"{close}pixcore plugins lists what there is")
-    observers = found.observers if kind in (None, _OBSERVERS) else {}
     if as_json:
         click.echo(json.dumps(_document(offers, observers, found), indent=1))
         return
@@ -67,9 +67,8 @@ def _document(offers: dict[str, list[Guest]], observers: dict[str, list[str]], f
 
 
 def _told(one: Guest) -> dict[str, Any]:
-    named = ("name", "summary", "default", "plugin", "distribution")
-    told = {"kind": one.kind.value, **{name: getattr(one, name) for name in named}}
-    return told | {"version": one.shown_version, "target": one.target}
+    named = ("name", "summary", "default", "plugin", "distribution", "target")
+    return {"kind": one.kind.value, **{name: getattr(one, name) for name in named}, "version": one.shown_version}
 
 
 def _marked(one: Guest) -> str:

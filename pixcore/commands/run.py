@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from pixcore import config as configs
-from pixcore.errors import ConfigError
+from pixcore.errors import ConfigError, StoreError
 from pixcore.figures.rows import to_dict
 from pixcore.files import SUMMARY, json_text, prepare, read_object, write_json
 from pixcore.notices import notice
@@ -27,8 +27,16 @@ from pixcore.stages.base import OnRecord
 from pixcore.terminal import Console
 
 _IN_PLACE = {"estimate": "services estimate", "profile": "profile run", "fresh_judge": "services ask-anew"}
+
+
+def _file(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    if value is not None and not (value.name and value.parent.is_dir()):  # told before anything is computed
+        raise StoreError(f"can't write {value}: it is no file in a folder that is there", hint="choose another --json")
+    return value
+
+
 _FILE = click.Path(path_type=Path, dir_okay=False)
-json_option = click.option("--json", "written", type=_FILE, help="All figures; - prints them.")
+json_option = click.option("--json", "written", type=_FILE, callback=_file, help="All figures; - prints them.")
 
 
 def _shard(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:

@@ -2,8 +2,7 @@
 
 What shows figures reads this table: the tables of `run` and `score` on a terminal, the report, `compare`,
 `summary.json` and `--json` (their order), and `docs/metrics.md`, which a test holds to it. A new figure is one entry
-here. Which probing feeds which accuracy and mean IoU is said by `pixcore.protocols`; what a config's own probings feed
-stands after the others.
+here. `pixcore.protocols` says which probing feeds which accuracy and mean IoU; a config's own feed what stands last.
 """
 
 from __future__ import annotations
@@ -73,10 +72,8 @@ class FigureColumn:
         meaning: What it says, in one line.
         probing: The probing that feeds it; None where it is made of other figures.
         answer: Takes whether a sample's answer is right.
-        mask: Takes a sample's mask, and gives nothing where the sample does not count. (0, 0) is counted and adds
-            nothing.
-        made_of: The names of the figures that it is made of, and the function of their values (0 to 1, NaN for
-            unknown).
+        mask: Takes a sample's mask; gives nothing where the sample does not count. (0, 0) counts and adds nothing.
+        made_of: The names of the figures that it is made of, and the function of their values (0 to 1; NaN: unknown).
         less_control: The figure of which it is a strategy's less its control's; in a control's row, its strategy's.
         pairs: Where the samples come in pairs, a pair counts, and only if both of its samples are right.
         paired: Exists only where samples come in pairs.

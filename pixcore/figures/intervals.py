@@ -1,8 +1,7 @@
 """What is drawn together, and what a figure is made of: all that whoever gives intervals must know.
 
 Every figure of a table is a ratio of sums over clusters (pairs right / pairs, IoU / images, intersection / union), or
-is made of such figures. How sure it is, a plugin says (`pixcore.hookspecs.give_intervals`); without one, tables have no
-intervals.
+is made of such figures. How sure it is, a plugin says (`pixcore.hookspecs.give_intervals`), or nobody does.
 """
 
 from __future__ import annotations

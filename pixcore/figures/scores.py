@@ -1,7 +1,6 @@
 """Scoring one sample: is the answer right, and how well does the chosen mask fit?
 
-All IoUs come from run lengths (`pixcore.masks.iou`): no mask is decoded. What a whole run's figures are is said in
-`pixcore.figures.summary`.
+All IoUs come from run lengths (`pixcore.masks.iou`): no mask is decoded. A run's figures: `pixcore.figures.summary`.
 """
 
 from __future__ import annotations

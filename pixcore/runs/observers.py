@@ -24,8 +24,7 @@ class Observers(Monitor):
     """The plugins that want to hear of a run: each sample once, and now and then how far a stage is.
 
     A sample is known by the keys of all its records: another config in the same folder is told anew. What is about to
-    be told is noted first, so that a process killed just then tells nothing twice. Where nobody hears of samples, none
-    is read.
+    be told is noted first, so that a process killed just then tells nothing twice. None is read where nobody hears.
     """
 
     def __init__(self, job: Run, registry: Registry, display: Monitor) -> None:

@@ -63,10 +63,8 @@ class Run:
     Args:
         resolved: The validated config.
         scope: Which part of the benchmark.
-        samples: In place of a benchmark; their responses are looked at for masks whether there is a ground truth or
-            not.
-        on_record: Strategies and judges that ask a service are asked anew, and it hears of every record before and
-            after.
+        samples: In place of a benchmark; their responses are looked at for masks, with a ground truth or without.
+        on_record: Strategies and judges that ask a service are asked anew; it hears of each record before and after.
     """
 
     def __init__(

@@ -68,6 +68,34 @@ def test_expressions_of_annotations_and_of_images(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole, parts[0] | parts[1])
 
 
+@pytest.mark.parametrize(
+    ("listed", "file"),
+    [
+        ("sub\\a.png", "sub/a.png"),
+        ("caf\u00e9.png", "cafe\u0301.png"),
+        ("cafe\u0301.png", "caf\u00e9.png"),
+        ("sub\\cafe\u0301.png", "sub/caf\u00e9.png"),
+        ("odd\\name.png", "odd\\name.png"),
+    ],
+)
+def test_a_picture_is_found_whichever_system_wrote_its_name(listed: str, file: str, tmp_path: Path) -> None:
+    """With Windows' backslashes, or accents as one character or two."""
+    content = document()
+    content["images"][0]["file_name"] = listed
+    root = write(tmp_path / "d", content)
+    (root / file).parent.mkdir(exist_ok=True)
+    PILImage.new("RGB", (40, 30), "red").save(root / file)
+    assert load(root)["1"].image.pil().size == (40, 30)
+
+
+def test_a_picture_that_is_not_there_is_named_as_listed(tmp_path: Path) -> None:
+    content = document()
+    content["images"][0]["file_name"] = "sub\\\u00e9.png"
+    sample = load(write(tmp_path / "d", content))["1"]
+    with pytest.raises(DataError, match=r"sub\\\u00e9\.png"):
+        sample.image.pil()
+
+
 def test_questions_and_pairs_come_along(tmp_path: Path) -> None:
     content = document()
     facts = {"question": "How many?", "options": ["1", "2"], "answer": 1, "pair": 4, "categories": {"kind": "count"}}

@@ -302,6 +302,10 @@ DAMAGES = {
     "an answer that may be two": ("image,question,options,answer\na,?,B|A,A\n", "row 2, column 'answer': got 'A'"),
     "an answer without options": ("image,question,answer\na,?,z\n", "row 2, column 'answer': got 'z'"),
     "options twice": ("image,question,options\na,?,x|x\n", "row 2, column 'options': got 'x|x'"),
+    "options with letters in place of bars": (
+        "image,question,options,answer\na,?,(a) Open (b) Closed,A\n",
+        "row 2, column 'options': got '(a) Open (b) Closed'",
+    ),
     "options cut short": ('image,question,options\na,?,"[""x"""\n', "row 2, column 'options': got"),
     "half absent": ("image,expression,absent\na,it,maybe\n", "row 2, column 'absent': got 'maybe'"),
     "absent with a mask": (

@@ -120,3 +120,18 @@ def test_what_is_written_is_read_the_same_with_a_threshold(tmp_path: Path) -> No
     for threshold in (None, 1, 128, 255):
         (sample,) = Folder(FolderConfig(root=tmp_path / "d", threshold=threshold)).samples()
         assert sample.mask == masks.encode(inside), threshold
+
+
+@pytest.mark.parametrize("below", ["file/new", "nowhere", "loop"])
+def test_a_folder_that_can_not_be_made_is_one_line(
+    below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("of/what/is/gone")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SystemExit) as end:
+        cli.main(["benchmarks", "export", "mini-world", str(tmp_path / below), "--limit", "2"])
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said.startswith("error: can't ")
+    assert str(tmp_path / below) in said

@@ -12,7 +12,7 @@ from huggingface_hub import constants
 from PIL import Image as PILImage
 from pixcore_folder.config import HfDatasetConfig
 
-from pixcore import masks
+from pixcore import cli, masks
 from pixcore.errors import DataError
 from pixcore.records import Sample
 from tests.damages import assert_told
@@ -300,3 +300,10 @@ def test_a_picture_that_can_not_be_read_costs_its_own_sample_alone(tmp_path: Pat
     assert bad.mask == (None if kind == "polygon" else good.mask)
     with pytest.raises(DataError, match="row 0, column 'image'"):
         bad.image.pil()
+
+
+def test_the_check_of_files_names_the_command_that_reads_samples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["benchmarks", "check", "hf-dataset", "--root", "."])
+    assert end.value.code == 2
+    assert "has no files to get (pixcore check hf-dataset reads its samples)" in capsys.readouterr().err

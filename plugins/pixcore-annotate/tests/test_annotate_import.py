@@ -472,6 +472,37 @@ def test_a_server_that_refuses_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     assert table.read_text() == before
 
 
+def test_a_target_that_leads_to_itself_is_one_line(
+    tmp_path: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    arguments = ["benchmarks", "import-via", as_json(tmp_path), tmp_path / "loop", "--images", images]
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: can't write {tmp_path / 'loop'}: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--base-url", "http://localhost:1/v1"], "--base-url asks no model (name one: --model)"),
+        (["--model", ""], "model: got '' (string should have at least 1 character)"),
+        (["--model", "any", "--base-url", "localhost"], "base_url: got 'localhost'"),
+    ],
+)
+def test_a_server_without_a_model_and_a_model_without_a_name_are_refused(
+    options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "questions.json").write_text("[]")
+    command = ["benchmarks", "parse-objects", str(tmp_path / "questions.json"), str(tmp_path / "table.csv")]
+    with pytest.raises(SystemExit) as end:
+        main([*command, *options, "--store", str(tmp_path / "store")])
+    assert end.value.code == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "table.csv").exists()
+
+
 def ade_folder(root: Path, pixels: np.ndarray) -> Path:
     (root / "one").mkdir(parents=True)
     PILImage.fromarray(pixels).save(root / "one" / "instance_000_one.png")

@@ -12,6 +12,7 @@ from pixcore_attention.config import (
     GradientConfig,
     LocalizationHeadsConfig,
     LogitLensConfig,
+    MeanConfig,
     RawConfig,
     RelativeConfig,
 )
@@ -23,7 +24,7 @@ from pixcore_attention.relative import Relative
 from pydantic import ValidationError
 from scipy.special import softmax
 
-from pixcore.components import Context
+from pixcore.components import Config, Context
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Fidelity, Image, Protocol, Request
 
@@ -210,6 +211,23 @@ def test_chosen_heads_are_counted_from_either_end() -> None:
     assert LocalizationHeadsConfig(chosen=((-1, 3), (-2, -1))).chosen == ((-1, 3), (-2, -1))
     with pytest.raises(ValidationError, match=r"count all layers from the start .* or all from the end"):
         LocalizationHeadsConfig(chosen=((0, 3), (-1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (MeanConfig, {"heads": [0, 0, 1]}),
+        (MeanConfig, {"layers": [-1, -1]}),
+        (RawConfig, {"heads": [2, 2]}),
+        (RelativeConfig, {"layers": [14, 14]}),
+        (GradientConfig, {"layers": [1, 2, 1]}),
+        (LogitLensConfig, {"layers": [3, 3]}),
+        (LocalizationHeadsConfig, {"chosen": [[0, 0], [0, 0], [1, 1]]}),
+    ],
+)
+def test_what_is_named_twice_is_refused_as_it_would_count_twice(kind: type[Config], options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="twice: name each once"):
+        kind.model_validate(options)
 
 
 def test_grids_must_be_known() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pixcore_datasets.run_lengths import covered, run_lengths
+from pixcore_datasets.run_lengths import covered, parse, parse_many, run_lengths
+from pycocotools import mask as coco
 
 from pixcore import masks
 from pixcore.errors import DataError
@@ -51,3 +52,23 @@ def test_damage_names_the_mask(damaged: str) -> None:
 def test_runs_that_do_not_fill_their_mask_are_counted() -> None:
     sound = masks.encode(np.eye(7, dtype=bool))["counts"]
     assert covered([sound, sound[:-1]], str)[1] != 49
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 9), width=st.integers(1, 9), share=st.floats(0, 1))
+def test_a_mask_is_one_however_its_runs_are_parted(seed: int, height: int, width: int, share: float) -> None:
+    """Equal masks are merged by their text, and other writers leave runs of no pixel in it."""
+    rng = np.random.default_rng(seed)
+    mask = rng.random((height, width)) < share
+    runs = plain_runs(mask)
+    for _ in range(rng.integers(1, 4)):
+        place = int(rng.integers(len(runs)))
+        cut = int(rng.integers(runs[place] + 1))
+        runs[place : place + 1] = [cut, 0, runs[place] - cut]
+    size = [height, width]
+    text = coco.frPyObjects({"size": size, "counts": runs}, height, width)["counts"].decode()
+    sound = masks.encode(mask)
+    for counts in (runs, text):
+        assert parse({"size": size, "counts": counts}, where="mask") == sound
+    many = [{"size": size, "counts": counts} for counts in (text, sound["counts"], text)]
+    assert parse_many(many, str, (width, height)) == [sound] * 3

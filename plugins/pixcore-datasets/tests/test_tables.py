@@ -42,3 +42,14 @@ def test_a_row_of_another_length_says_what_to_quote(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 2 has 4 fields, its header 3") as told:
         numbered_rows(table)
     assert "semicolons" in (told.value.hint or "")
+
+
+def test_the_line_that_tells_a_spreadsheet_what_separates_fields_is_no_header(tmp_path: Path) -> None:
+    table = tmp_path / "samples.csv"
+    for separator, said in ((";", "sep=;"), (",", '"sep=,"'), ("\t", "SEP=\t"), ("|", "sep=|")):
+        rows = separator.join(("image", "what")), separator.join(("a.png", "it"))
+        table.write_text("\ufeff" + "\r\n".join((said, *rows)))
+        assert numbered_rows(table, ("image",)) == [(3, {"image": "a.png", "what": "it"})]
+    table.write_text("sep=;\n")
+    with pytest.raises(DataError, match="is empty"):
+        numbered_rows(table)

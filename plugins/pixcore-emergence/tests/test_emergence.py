@@ -108,6 +108,26 @@ def test_the_best_phrase_its_place_and_its_concept() -> None:
     assert (found.outcomes.answers, found.outcomes.units) == ("letter", (0, 1, 0, 0))
 
 
+@pytest.mark.parametrize("unnamed", [0, 1])
+def test_outcomes_of_pairs_are_of_those_that_count_in_full(unnamed: int) -> None:
+    """Three samples that count together, as in A: where one names no object, nobody can say whether it is found."""
+    tally = EmergenceTally("m", row=ORACLE)
+    for number in range(3):
+        image = Image(lambda: b"", "none", SIZE)
+        name = "the roof" if number >= unnamed else None
+        one = Sample(str(number), image, "?", ("a", "b"), 0, name, columns(10), pair="pair")
+        found, chosen = (candidate("The red roof", 0, 10),), {"oracle": Selection.chosen(0, 0)}
+        outcomes = {
+            Protocol.SEGMENT: ProtocolResult(Protocol.SEGMENT, "", Response(TEXT, TOKENS), found, {}, chosen),
+            Protocol.LETTER: ProtocolResult(Protocol.LETTER, "", Response("A"), graded=True, verdict=Verdict(True)),
+        }
+        tally.add(score_sample(one, outcomes, [ORACLE]))
+    outcomes_found = tally.finish().outcomes
+    assert outcomes_found is not None
+    assert outcomes_found.units == (1 - unnamed, 0, 0, 0)
+    assert outcomes_found.of_samples.samples == (3 - unnamed, 0, 0, 0)
+
+
 def test_phrases_as_good_as_the_best_share_the_sample() -> None:
     found = emergence(candidate("The red roof", 0, 10), candidate("it", len(TEXT) - 3, 10), mask=columns(10))
     assert found.published_places().tolist() == [1] + [0] * 9

@@ -172,6 +172,18 @@ def test_two_things_are_not_written_to_one_file(
     assert f"error: --json {beside}: the picture is written there" in capsys.readouterr().err
 
 
+def test_an_empty_name_is_no_model(picture: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """As of a variable of the shell that is not set; the config's own is not taken in its place."""
+    refused(*picture, "--model", "")
+    assert "no installed plugin offers the model adapter ''" in capsys.readouterr().err
+
+
+def test_a_link_to_itself_gives_way_as_any_other_link_does(picture: tuple[Path, str], tmp_path: Path) -> None:
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    ground(*picture, "--output", tmp_path / "loop.png")
+    assert not (tmp_path / "loop.png").is_symlink()
+
+
 @pytest.mark.parametrize("option", ["--output", "--json"])
 def test_a_folder_is_no_file_to_write(
     option: str, picture: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -32,10 +32,14 @@ def test_a_training_is_not_begun_with_less_than_can_be(
     assert f"argument {option}: {said}" in capsys.readouterr().err
 
 
-def test_a_file_is_no_folder_for_a_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("out", ["~/taken", "{}/taken"])
+def test_a_file_is_no_folder_for_a_training(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # no shell puts it behind a =
     (tmp_path / "taken").write_text("mine")
     with pytest.raises(SystemExit) as left:
-        train.main(["--out", str(tmp_path / "taken")])
+        train.main([f"--out={out.format(tmp_path)}"])
     assert left.value.code == 2
     assert "taken is a file, and a folder is wanted" in capsys.readouterr().err
 

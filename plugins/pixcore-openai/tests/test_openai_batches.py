@@ -13,7 +13,7 @@ from pixcore_openai.config import JudgeConfig, TextConfig
 from pixcore_openai.judge import OpenAIJudge
 from pixcore_openai.texts import classify_phrases, parse_objects
 
-from pixcore.errors import SampleError
+from pixcore.errors import ConfigError, SampleError
 
 KEY = "sk-test-3f9d2c71b8a04e6595d1c0ffee"
 
@@ -191,6 +191,16 @@ def test_concepts_from_the_command_line(server, tmp_path):
         csv.writer(file).writerows([["model", "sample_id", "prompt"], ["m", "one", "a"], ["n", "one", "b"]])
     main(["concepts", str(phrases), str(letters), *options], standalone_mode=False)
     assert letters.read_text() == 'model,sample_id,letters\nm,one,"b, e"\nn,one,"b, e"\n'
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [(["--model", ""], "model: got ''"), (["--base-url", "nowhere"], "base_url: got 'nowhere'")]
+)
+def test_options_that_are_none_are_one_line(options, said, tmp_path):
+    (tmp_path / "phrases.csv").write_text("sample_id,prompt\none,a\n")
+    command = ["concepts", str(tmp_path / "phrases.csv"), str(tmp_path / "letters.csv"), *options]
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        main(command, standalone_mode=False)
 
 
 def test_why_a_concept_has_no_answer_is_told(server, tmp_path, capsys):

@@ -284,6 +284,9 @@ NOT_SPENT = (
     (400, "Invalid value for response_format"),
     (400, "This model's maximum context length is 8192 tokens; you have exceeded it"),
     (503, "The engine is overloaded"),
+    (429, "Error code: 429 - {'error': 'INSUFFICIENT QUOTA', 'message': 'Too many concurrent requests.'}"),
+    (429, "Insufficient quota: 8 calls at once are allowed, the concurrency limit is reached"),
+    (429, "You exceeded your current limit: 20 tokens per min, quota exceeded"),
 )
 
 
@@ -429,3 +432,31 @@ def test_half_an_answer_may_be_paid_for(blanks: str) -> None:
 def test_an_answer_nested_without_end_may_pass() -> None:
     with pytest.raises(MayPass, match="not a chat completion"):
         read_completion(b"[" * 100_000)
+
+
+def test_an_answer_with_a_byte_order_mark_is_read() -> None:
+    body = b"\xef\xbb\xbf" + json.dumps({"choices": [{"message": {"content": "yes"}}]}).encode()
+    assert read_completion(body).text == "yes"
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"<!DOCTYPE html>\n<html>Log in</html>", "'<!DOCTYPE html> <html>Log in</html>'"),
+        (b'{"choices": []}', '{"choices": []}'),
+        (b"", "''"),
+        (b"\xff\xfe\x00", "'"),
+        (b'data: {"key": "' + KEY.encode() + b'"}', "data: "),
+        (b"[" * 100_000, "[[["),
+    ],
+)
+def test_what_is_no_answer_is_shown(body: bytes, shown: str) -> None:
+    """A web page tells of a wrong base_url, an empty list of choices of the server."""
+    with pytest.raises(MayPass) as caught:
+        read_completion(body, KEY)
+    said = str(caught.value)
+    assert said.startswith("the answer is not a chat completion: ")
+    assert shown in said
+    assert KEY not in said
+    assert len(said) < 200
+    assert said.isprintable()

@@ -53,6 +53,11 @@ from pixcore.services import Allowance, Price
         ("It isn't in image 2.", 2, None),
         ("<think>Image 1, or 2?</think>4", 4, 4),
         ("<think>Image 1 it is", None, None),
+        ("<reasoning>Image 1, or 2?</reasoning>4", 4, 4),
+        ("<|channel>thought\nImage 1, or 2?<channel|>4", 4, 4),
+        ("<|channel|>analysis<|message|>Image 1 it is", None, None),
+        ("There is no 3.", 3, None),
+        ("There is no no. 3.", 3, None),
         ("", None, None),
     ],
 )
@@ -82,6 +87,7 @@ def test_numbers(text, published, corrected):
         ("A no-brainer", None, None),
         ("<think>No? Both say so.</think>\n\nYes", True, True),
         ("<think>There is no such thing, so: no", None, None),
+        ("[THINK]No? Both say so.[/THINK]\n\nYes", True, True),
         ("", None, None),
     ],
 )
@@ -98,6 +104,7 @@ def test_yes_or_no(text, published, corrected):
         ("c. Object part", ("c",)),
         ("g", None),
         ("<think>d, f</think>b", ("b",)),
+        ("<thinking>d, f</thinking>b", ("b",)),
         ('{"letters": ["f"]}', ("f",)),
     ],
 )

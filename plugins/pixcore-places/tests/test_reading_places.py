@@ -217,6 +217,10 @@ BROKEN = [
     Case("qwen3-vl", "<think>at [10, 10, 20, 20]?</think><answer>[100, 200, 300, 400]</answer>", [(20, 20, 60, 40)]),
     Case("kimi-vl", '◁think▷at [0.1, 0.1, 0.2, 0.2]?◁/think▷{"bbox_2d": [0.28, 0.5, 0.52, 0.7]}', [(56, 50, 104, 70)]),
     Case("qwen3-vl", "<think>It may be at [10, 10, 20, 20], or", [], 1),
+    Case("qwen3-vl", "<reasoning>[10, 10, 20, 20]?</reasoning>[100, 200, 300, 400]", [(20, 20, 60, 40)]),
+    Case("qwen3-vl", "[THINK][10, 10, 20, 20]?[/THINK][100, 200, 300, 400]", [(20, 20, 60, 40)]),
+    Case("qwen3-vl", "<|channel>thought\n[10, 10, 20, 20]?<channel|>[100, 200, 300, 400]", [(20, 20, 60, 40)]),
+    Case("qwen3-vl", "<|channel|>analysis<|message|>[10, 10, 20, 20], or", [], 1),
 ]
 
 

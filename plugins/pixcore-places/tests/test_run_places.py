@@ -90,3 +90,20 @@ def test_a_text_for_a_generator_that_takes_none_ends_the_run(workplace: Any) -> 
     failed = workplace("run", str(config), status=None)
     assert failed.returncode
     assert "ToySquares takes no text prompts" in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"masks": {"name": "united", "of": {}}}, "masks.of: got {} (a component needs a name"),
+        ({"masks": {"name": "mask-codes", "of": {"k": 3}}}, "masks.of: got {'k': 3} (a component needs a name"),
+        ({"grouper": {"name": "said-phrases", "of": {}}}, "grouper.of: got {} (a component needs a name"),
+        ({"grouper": {"name": "said-phrases", "of": {"name": "words", "label": 3}}}, "grouper.of.label: got 3"),
+        ({"model": {"name": "enlarged", "of": {}}}, "model.of: got {} (a component needs a name"),
+    ],
+)
+def test_a_component_inside_that_has_no_name_is_one_line(workplace: Any, changes: dict[str, Any], said: str) -> None:
+    workplace.environment["PIXCORE_PLUGINS"] += ",places,groupers"
+    failed = workplace("run", str(workplace.config(**changes)), status=None)
+    assert failed.returncode == 2
+    assert said in failed.stderr

@@ -37,3 +37,23 @@ def test_half_a_pair_is_none_where_it_fails_as_in_the_table(fidelity: Fidelity) 
     assert counts(results(6)) == ((1, 0, 0, 2), 3)
     assert counts(results(5)) == ((1, 0, 0, 1), 2)
     assert counts(results(5, paired=False)) == ((1, 0, 0, 4), 5)
+
+
+@pytest.mark.parametrize("unnamed", [0, 1])
+def test_a_pair_of_which_one_names_no_object_is_none(unnamed: int) -> None:
+    """Nobody can say of it whether it is found, so its pair is half a pair."""
+    row = RowSpec(OWN_MASKS, own_masks=True)
+    truth = masks.encode(np.ones((4, 4), bool))
+
+    def results() -> Iterator[SampleResult]:
+        for number in range(4):
+            image = Image(lambda number=number: str(number).encode(), str(number), (4, 4))
+            name = "it" if number >= unnamed else None
+            sample = Sample(str(number), image, "?", ("a", "b"), 0, name, truth, pair=str(number // 2))
+            answer = ProtocolResult("question", "", Response("a"), graded=True, verdict=Verdict(True))
+            asked = {"segment": ProtocolResult("segment", "", Response("", mask=truth)), "question": answer}
+            yield score_sample(sample, asked, [row])
+
+    found = evaluate(results(), [row], benchmark="b", model="m", fidelity=Fidelity.CORRECTED)
+    (failures,) = found.failures[row.key]
+    assert failures.counts == (0, 0, 0, 2 - unnamed)

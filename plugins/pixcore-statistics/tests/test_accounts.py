@@ -16,6 +16,7 @@ from pixcore import masks
 from pixcore.errors import ConfigError
 from pixcore.figures.rows import OWN_MASKS, RowSpec, Summary, control_spec
 from pixcore.figures.scores import score_sample
+from pixcore.predictions.format import NO_PREDICTION
 from pixcore.records import (
     Candidate,
     Fidelity,
@@ -87,6 +88,31 @@ def test_what_is_wrong_whatever_was_said_is_told_of_each_figure_by_itself() -> N
     assert "M (under segment): 2 failed count as IoU 0" in notes
     bounds = "whatever the unread ones say, it is between 83.3 and 91.7"
     assert f"A† (under question): 2 failed and 2 unread count as wrong; {bounds}" in notes
+
+
+def test_what_is_missing_is_no_iou_of_0_where_a_row_knows_that_the_object_is_absent() -> None:
+    """Under `published` an oracle looks at the ground truth before it looks for a file."""
+    rows = [RowSpec("knows", uses_ground_truth=True), RowSpec("guesses")]
+
+    def missing(rows: list[RowSpec]) -> Iterator[SampleResult]:
+        for one in results(24, absent=4):
+            said = one.by_probing[Protocol.SEGMENT]
+            knows = Selection.absent() if one.sample.absent else Selection.nothing()
+            wrong = Verdict(False, NO_PREDICTION)
+            chosen = {"knows": knows, "guesses": Selection.nothing()}
+            asked = replace(said, response=Response(""), verdict=wrong, selections=chosen, scores={})
+            yield score_sample(one.sample, {Protocol.SEGMENT: asked}, rows)
+
+    def told(rows: list[RowSpec]) -> tuple[int, list[str]]:
+        given = missing(rows)
+        found = evaluate(given, rows, benchmark="b", model="m", fidelity=Fidelity.PUBLISHED).summary
+        lines = [note for note in found.notes if note.startswith("M (under segment)")]
+        return found.accounts["M"]["as_wrong"]["missing"], lines
+
+    spared = "; the object being absent, 4 count as 1 in the row knows"
+    assert told(rows) == (24, [f"M (under segment): 24 missing count as IoU 0{spared}"])
+    assert told(rows[1:]) == (24, ["M (under segment): 24 missing count as IoU 0"])
+    assert told(rows[:1]) == (20, ["M (under segment): 20 missing count as IoU 0"])
 
 
 def test_paper_leaves_out_what_was_not_chosen_whether_the_object_is_named_or_there() -> None:

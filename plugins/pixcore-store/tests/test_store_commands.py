@@ -40,6 +40,16 @@ def called(command: Any, *arguments: object) -> Result:
     return CliRunner().invoke(command, [str(one) for one in arguments], standalone_mode=False)
 
 
+def test_an_answer_that_was_asked_for_twice_is_one_where_the_same_was_said(tmp_path: Path) -> None:
+    for name, asked, said in (("a", "9:00", "yes"), ("b", "9:05", "yes"), ("c", "9:10", "no")):
+        store = StageStore(tmp_path / name, "exchanges", {})
+        store.remember("paid", {"text": said, "asked": asked, "attempts": 1})
+        store.close()
+    found = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "united", lambda line: None)
+    assert (found.exchanges, found.conflicts) == (1, [])
+    assert len(merge([tmp_path / "c"], tmp_path / "united", lambda line: None).conflicts) == 1
+
+
 def test_stores_are_merged_and_none_is_changed(tmp_path: Path) -> None:
     first = store_of(tmp_path / "a", {"1": "one", "2": "two"})
     first.put_failure("9", "sample 9", "broke")

@@ -128,6 +128,11 @@ class WordForScore(Strategy):
         return Selection.chosen(index, 0, score="high")
 
 
+class NoFiniteScore(Strategy):
+    def pick(self, index: int) -> Selection:
+        return Selection.chosen(index, 0, score=float("nan"))
+
+
 class NoReason(Strategy):
     def pick(self, index: int) -> Selection:
         return Selection.chosen(index, 0, reason=None)
@@ -260,6 +265,11 @@ class NumbersForIds(World):
 class HalfPairs(World):
     def changed(self, sample: Sample) -> Sample:
         return replace(sample, pair=sample.id)
+
+
+class NumbersForPairs(World):
+    def changed(self, sample: Sample) -> Sample:
+        return replace(sample, pair=1)  # type: ignore[arg-type]
 
 
 class BlankExpression(World):
@@ -518,7 +528,8 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (ArraysInDetails, "details holds JSON data alone", "ndarray"),
         (NoNumberInDetails, "details holds JSON data alone", "not JSON compliant"),
         (NoReason, "reason: a str", "None"),
-        (WordForScore, "score is a number, or None", "'high'"),
+        (WordForScore, "score is a finite number, or None", "'high'"),
+        (NoFiniteScore, "score is a finite number, or None", "nan"),
         (InTurn, "a sample and a seed give the same choice every time", "the second time"),
         (ScribblesOnTheSample, "select changes nothing that it is shown", "other values"),
         (Scribbles, "select changes nothing that it is shown", "other values"),
@@ -539,6 +550,7 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (OneId, "every sample has an id of its own", "twice: ['one']"),
         (NumbersForIds, "a sample's id is text", "int 0"),
         (HalfPairs, "a pair has two samples", "alone: ['sample 0'"),
+        (NumbersForPairs, "a sample's pair is text, or None", "int 1"),
         (BlankExpression, "a sample's expression is text, or None", "str ' '"),
         (AnswerFromOne, "nothing is raised", "has the answer 2, and 2 options"),
         (LetterForAnswer, "nothing is raised", "has the answer 'A', and 2 options"),

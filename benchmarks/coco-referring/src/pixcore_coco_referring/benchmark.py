@@ -16,7 +16,7 @@ from typing import Any
 
 from pixcore_datasets.coco import CocoImage, GroundTruth, Size, read_coco
 from pixcore_datasets.data_files import DataFile, require
-from pixcore_datasets.pictures import measured
+from pixcore_datasets.pictures import listed_in, measured
 from pixcore_datasets.tables import read_table
 
 from pixcore.components import Benchmark
@@ -274,7 +274,7 @@ class CocoReferring(Benchmark[CocoReferringConfig]):
         return by_annotation, by_image
 
     def _path(self, image: CocoImage) -> Path:
-        return self.config.root / self.config.images / image.file_name
+        return listed_in(self.config.root / self.config.images, image.file_name)
 
     def _size(self, image: CocoImage) -> Size:
         return image.stated_size(self.config.annotations) or measured(self._path(image)).size

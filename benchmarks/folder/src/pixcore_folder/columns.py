@@ -192,6 +192,8 @@ def _options(value: Any, where: str) -> tuple[str, ...]:
             raise _wrong(where, "options", value, f"not a JSON list: {error}") from error
     elif isinstance(value, str):
         given = value.split("|")
+        if len(given) < 2:  # "(a) Open (b) Closed" would be one option, and every answer right
+            raise _wrong(where, "options", value, "expected texts with | between them, or a list")
     if not isinstance(given, (list, tuple)) or any(isinstance(one, (list, dict)) or _is_empty(one) for one in given):
         raise _wrong(where, "options", value, "expected texts with | between them, or a list")
     options = tuple(str(one).strip() for one in given)

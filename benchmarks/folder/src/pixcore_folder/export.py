@@ -21,7 +21,7 @@ from pixcore import masks
 from pixcore.components import Context
 from pixcore.config import apply_settings, component_config
 from pixcore.errors import DataError
-from pixcore.files import replacing, written_beside
+from pixcore.files import prepare, replacing, written_beside
 from pixcore.plugins import Kind, registry
 from pixcore.records import Sample
 from pixcore_folder.columns import answers_meant, meaning
@@ -64,7 +64,7 @@ def export_command(name: str, folder: Path, limit: int | None, settings: tuple[s
 def write_folder(samples: Iterable[Sample], folder: Path) -> int:
     """Write samples as the benchmark `folder` reads them; how many there were comes back."""
     for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        prepare(folder / name, "FOLDER")
     rows: list[dict[str, str]] = []
     categories: dict[str, None] = {}
     taken: set[str] = set()

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from pixcore_datasets.tables import read_table
 
-from pixcore.errors import DataError, PluginError
+from pixcore.errors import ConfigError, DataError, PluginError
 from pixcore.files import read_json
 from pixcore.terminal import Console
 from pixcore_annotate.objects import Question, by_rules, update_table
@@ -45,6 +45,8 @@ def parse_objects_command(questions: Path, table: Path, model: str | None, base_
     QUESTIONS is CSV or a JSON list with id, image and question, or CV-Bench's parquet file. A corrected row of TABLE
     (its `objects` differ from `parsed`, or `checked` says anything) is never overwritten.
     """
+    if model is None and base_url is not None:
+        raise ConfigError("--base-url asks no model", hint="name one: --model")
     parser = by_rules if model is None else _asking(model, base_url, store)
     asked = [Question(*row) for row in _questions(questions)]
     counts = update_table(table, asked, parser=parser, source=str(questions))
@@ -55,11 +57,12 @@ def parse_objects_command(questions: Path, table: Path, model: str | None, base_
 
 def _asking(model: str, base_url: str | None, store: Path) -> Any:
     try:
-        from pixcore_openai.config import TextConfig
+        from pixcore_openai.config import text_config
         from pixcore_openai.texts import parse_objects
     except ImportError as error:
         raise PluginError("asking a model needs pixcore-openai", hint="pip install pixcore-openai") from error
-    return lambda texts: parse_objects(texts, TextConfig(model=model, base_url=base_url), store=store)
+    config = text_config(model, base_url)
+    return lambda texts: parse_objects(texts, config, store=store)
 
 
 def _questions(path: Path) -> Iterator[tuple[str, str, str]]:

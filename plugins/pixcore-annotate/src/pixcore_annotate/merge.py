@@ -119,7 +119,8 @@ def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
         source = folder / item.image
         entry: dict[str, Any] = {
             "id": name,
-            "file_name": os.path.relpath(source, target.resolve()),  # a step up from a link is one from where it leads
+            # a step up from a link is one from where it leads
+            "file_name": os.path.relpath(source, os.path.realpath(target)),
             "width": item.size[0],
             "height": item.size[1],
             "question": item.question or None,

@@ -118,7 +118,7 @@ def import_via(
         if expression is None:
             expression, apart = _said_of(image, attribute)
         entry: dict[str, Any] = {"id": number, "width": size[0], "height": size[1], "expression": expression}
-        entry["file_name"] = os.path.relpath(path, target.resolve()) if path is not None else name
+        entry["file_name"] = os.path.relpath(path, os.path.realpath(target)) if path is not None else name
         entries.append({key: value for key, value in entry.items() if value is not None})
         spoken += apart or expression is not None
         for spoken_of, segmentation in _objects(image, attribute, apart, size, f"{project}: image {name}"):

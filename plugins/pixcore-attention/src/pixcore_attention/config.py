@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from pixcore.components import Config
 
 Query = Literal["predicting", "emitted"]
+
+Named = TypeVar("Named", bound=tuple[object, ...] | None)
+
+
+def _once(named: Named) -> Named:
+    """Refuse a layer or a head that is named twice: a mean would count it twice."""
+    if named is not None and len(set(named)) < len(named):
+        raise ValueError("one of them is there twice: name each once")
+    return named
+
+
+NamedOnce = Annotated[tuple[int, ...] | None, Field(min_length=1), AfterValidator(_once)]
+"""Layers or heads, each named once; None for all."""
 
 
 class MeanConfig(Config):
@@ -23,8 +36,8 @@ class MeanConfig(Config):
             code reads. Left out: -2 under `published`, -1 under `corrected`.
     """
 
-    layers: tuple[int, ...] | None = Field(default=None, min_length=1)
-    heads: tuple[int, ...] | None = Field(default=None, min_length=1)
+    layers: NamedOnce = None
+    heads: NamedOnce = None
     query: Query = "predicting"
     prefill_row: Literal[-1, -2] | None = None
 
@@ -42,8 +55,8 @@ class RawConfig(Config):
         warn_above: GiB that 256 tokens of a batch may take without a warning.
     """
 
-    layers: tuple[int, ...] | None = Field(default=None, min_length=1)
-    heads: tuple[int, ...] | None = Field(default=None, min_length=1)
+    layers: NamedOnce = None
+    heads: NamedOnce = None
     query: Query = "predicting"
     reduce: Literal["heads"] | None = None
     folder: Path | None = None
@@ -61,7 +74,7 @@ class LocalizationHeadsConfig(Config):
         threshold: Attention above the map's mean that makes a cell part of a blob.
     """
 
-    chosen: tuple[tuple[int, int], ...] | None = Field(default=None, min_length=1)
+    chosen: Annotated[tuple[tuple[int, int], ...] | None, Field(min_length=1), AfterValidator(_once)] = None
     count: int = Field(default=3, ge=1)
     sigma: float = Field(default=1.0, ge=0)
     threshold: float = Field(default=0.001, ge=0)
@@ -83,7 +96,7 @@ class RelativeConfig(Config):
         reference_prompt: What is asked for the reference map.
     """
 
-    layers: tuple[int, ...] = Field(default=(14,), min_length=1)
+    layers: Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_once)] = (14,)
     reference_prompt: str = "Write a general description of the image."
 
 
@@ -94,7 +107,7 @@ class GradientConfig(Config):
         layers: Decoder layers, negative from the end; the method uses 14 of LLaVA-1.5-7B.
     """
 
-    layers: tuple[int, ...] | None = Field(default=None, min_length=1)
+    layers: NamedOnce = None
 
 
 class LogitLensConfig(Config):
@@ -105,7 +118,7 @@ class LogitLensConfig(Config):
         cells_at_once: Visual tokens whose logits are held at the same time.
     """
 
-    layers: tuple[int, ...] | None = Field(default=None, min_length=1)
+    layers: NamedOnce = None
     cells_at_once: int = Field(default=256, ge=1)
 
 

@@ -25,7 +25,7 @@ def fingerprint_of(checkpoint: str | Path, revision: str | None = None) -> str:
 
     A name whose commit is not on this machine gives the revision as it was asked for.
     """
-    path, revision = Path(os.path.expanduser(checkpoint)), revision or "main"
+    path, revision = Path(checkpoint), revision or "main"
     if path.exists():
         return hash_folder(path) if path.is_dir() else hash_file(path)
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"

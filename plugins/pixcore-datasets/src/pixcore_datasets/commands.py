@@ -102,5 +102,5 @@ def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
 def _pieces(name: str) -> list[DataFile]:
     component: Any = registry().get(Kind.BENCHMARK, name).component_class
     if not isinstance(component, Fetchable):
-        raise DataError(f"the benchmark {name!r} has no files to get", hint="it is made as it is read")
+        raise DataError(f"the benchmark {name!r} has no files to get", hint=f"pixcore check {name} reads its samples")
     return list(component.data_files())

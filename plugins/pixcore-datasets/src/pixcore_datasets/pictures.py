@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import unicodedata
 from pathlib import Path
 from typing import IO
 
@@ -37,6 +39,19 @@ def measured(picture: Path | str | Image) -> Image:
 def _opened(picture: Path | str | Image) -> IO[bytes]:
     """A file is not read beyond its header."""
     return io.BytesIO(picture.read()) if isinstance(picture, Image) else open_file(Path(picture), "image")
+
+
+def listed_in(folder: Path, name: str) -> Path:
+    """Find a picture below a folder by the name that a list has for it, which another system may have written.
+
+    Backslashes may stand for slashes, and accents may be encoded otherwise; what is not there keeps the list's name.
+    """
+    if "\\" in name or not name.isascii():
+        told = (name, name.replace("\\", "/"))
+        for one in (*told, *(unicodedata.normalize(form, one) for form in ("NFC", "NFD") for one in told)):
+            if os.path.exists(folder / one):
+                return folder / one
+    return folder / name
 
 
 def measured_of(listing: Path, path: Path | str) -> Image:

@@ -58,14 +58,10 @@ def parse(value: Any, *, where: str, size: tuple[int, int] | None = None) -> RLE
             raise DataError(f"{where} has run lengths that are not whole numbers", hint="expected integers >= 0")
         if sum(counts) != width * height:
             raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
-        encoded = coco.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-        return RLE(size=[height, width], counts=encoded["counts"].decode("ascii"))
+        return _encoded(counts, (width, height))
     if not isinstance(counts, str):
         raise DataError(f"{where} has counts of type {type(counts).__name__}", hint="expected text or a list")
-    # pycocotools itself reads past the end of damaged text
-    if covered([counts], lambda _: where)[0] != width * height:
-        raise DataError(f"{where} has counts that do not fill {width}x{height} pixels", hint="is it damaged?")
-    return RLE(size=[height, width], counts=counts)
+    return _filling([counts], lambda _: where, (width, height))[0]
 
 
 def parse_many(values: Sequence[Any], name: Callable[[int], str], size: tuple[int, int] | None) -> list[RLE]:
@@ -79,10 +75,33 @@ def parse_many(values: Sequence[Any], name: Callable[[int], str], size: tuple[in
     )
     if not plain or size is None:
         return [parse(value, where=name(index), size=size) for index, value in enumerate(values)]
-    filled = covered([value["counts"] for value in values], name)
-    for place in (filled != size[0] * size[1]).nonzero()[0][:1]:
+    return _filling([value["counts"] for value in values], name, size)
+
+
+def _filling(counts: Sequence[str], name: Callable[[int], str], size: tuple[int, int]) -> list[RLE]:
+    """Take masks of one (width, height), whose runs must fill it: pycocotools reads past the end of damaged text.
+
+    A mask with runs of no pixel in it is written anew, so that equal masks are equal texts.
+    """
+    runs, first = run_lengths(counts, name)
+    for place in (_sums(runs, first) != size[0] * size[1]).nonzero()[0][:1]:
         raise DataError(f"{name(place)} has counts that do not fill {size[0]}x{size[1]} pixels", hint="is it damaged?")
-    return [RLE(size=value["size"], counts=value["counts"]) for value in values]
+    found = [RLE(size=[size[1], size[0]], counts=text) for text in counts]
+    nothing = runs == 0
+    nothing[first[:-1]] = False  # a mask that begins inside
+    for place in np.unique(np.searchsorted(first, nothing.nonzero()[0], side="right") - 1):
+        found[place] = _encoded(runs[first[place] : first[place + 1]], size)
+    return found
+
+
+def _encoded(runs: Sequence[int] | Ints, size: tuple[int, int]) -> RLE:
+    """Encode runs; those that a run of no pixel parts are one."""
+    lengths, inside = np.asarray(runs, np.int64), np.arange(len(runs)) % 2
+    lengths, inside = lengths[lengths > 0], inside[np.asarray(runs) > 0]
+    joined = np.add.reduceat(lengths, np.flatnonzero(np.diff(inside, prepend=-1)))
+    shape = [size[1], size[0]]
+    encoded = coco.frPyObjects({"size": shape, "counts": [0] * int(inside[0]) + joined.tolist()}, *shape)
+    return RLE(size=shape, counts=encoded["counts"].decode("ascii"))
 
 
 def run_lengths(counts: Sequence[str], name: Callable[[int], str]) -> tuple[Ints, Ints]:
@@ -131,8 +150,12 @@ def covered(counts: Sequence[str], name: Callable[[int], str]) -> Ints:
     Raises:
         DataError: A text is damaged.
     """
-    runs, first = run_lengths(counts, name)
-    sums, filled = np.zeros(len(counts), np.int64), np.diff(first) > 0
+    return _sums(*run_lengths(counts, name))
+
+
+def _sums(runs: Ints, first: Ints) -> Ints:
+    """Add up the runs of each mask."""
+    sums, filled = np.zeros(len(first) - 1, np.int64), np.diff(first) > 0
     sums[filled] = np.add.reduceat(runs, first[:-1][filled]) if filled.any() else 0
     return sums
 

@@ -13,6 +13,7 @@ from pixcore.errors import DataError, nearest
 from pixcore.files import read_file
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_NAMED = re.compile(r'"?sep=(?P<one>[^\w\s"]|\t)"?\s*?(?:[\r\n]|\Z)', re.IGNORECASE)
 _END = "\x1e"  # a row that comes last: a quote that is left open swallows it
 
 
@@ -39,16 +40,17 @@ def numbered_rows(
 ) -> list[tuple[int, dict[str, str]]]:
     """Read a CSV file as `read_table`, each row with its number as a spreadsheet counts: the header is row 1.
 
-    Fields are separated by commas, semicolons or tabs: by whichever the header has most of. The header is the first row
-    that is not empty.
+    Fields are separated by commas, semicolons or tabs: by whichever the header has most of, or by what a first line as
+    "sep=;" names, which Excel writes and reads. The header is the first row after it that is not empty.
     """
     try:
         text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start})", hint="save it as UTF-8") from error
     csv.field_size_limit(max(len(text), csv.field_size_limit()))  # an outline may be one long field
+    named = _NAMED.match(text)
     try:
-        lines, delimiter = io.StringIO(f"{text}\n{_END}", newline=""), _delimiter(text)
+        lines, delimiter = io.StringIO(f"{text}\n{_END}", newline=""), named["one"] if named else _delimiter(text)
         rows = list(csv.reader(lines, delimiter=delimiter))
     except csv.Error as error:
         raise DataError(f"{path} is not CSV: {error}", hint="is it damaged?") from error
@@ -57,6 +59,7 @@ def numbered_rows(
             f"{path} row {len(rows) + 1} has a quote that is never closed", hint='close it, or write "" for a quote'
         )
     filled = [(number, row) for number, row in enumerate(rows, start=1) if any(field.strip() for field in row)]
+    filled = filled[1:] if named else filled
     if not filled:
         raise DataError(f"{path} is empty", hint=f"expected the columns {', '.join(columns)}")
     names = [name.strip() for name in filled[0][1]]
@@ -74,7 +77,7 @@ def numbered_rows(
         if len(row) != len(header):
             raise DataError(
                 f"{path} row {number} has {len(row)} fields, its header {len(header)}",
-                hint=f"quote a field with {_SEPARATORS[delimiter]} in it; the first row is the header",
+                hint=f"quote a field with {_SEPARATORS.get(delimiter, delimiter)} in it; the first row is the header",
             )
         found.append((number, dict(zip(header, row, strict=True))))
     return found

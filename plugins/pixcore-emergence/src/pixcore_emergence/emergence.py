@@ -297,16 +297,15 @@ class EmergenceTally:
     def _outcome(self, result: SampleResult) -> None:
         sample = result.sample
         outcome = result.by_probing.get(self._into.protocol)
-        if outcome is None or self._row is None:
+        if self._row is None:
             return
-        grounded = grounding_succeeds(sample, outcome, self._row.key, self._fidelity)
+        grounded = None if outcome is None else grounding_succeeds(sample, outcome, self._row.key, self._fidelity)
         answered = {
             name: right
             for name in in_order(result.by_probing)
             if (right := is_correct(sample, result.by_probing[name])) is not None
         }
-        if grounded is not None and answered:
-            self._outcomes.add(cluster_of(sample), answered, grounded)
+        self._outcomes.add(cluster_of(sample), answered, grounded)
 
 
 def matched_control(rows: Iterable[RowSpec]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pixcore import config as configs
-from pixcore.commands.run import figures_written, json_option
+from pixcore.commands.run import figures_written
 from pixcore.errors import ConfigError
 from pixcore.files import prepare, written_beside
 from pixcore.masks import RLE, area
@@ -36,7 +37,7 @@ from pixcore_ground.picture import ground_picture
     type=click.Path(path_type=Path, dir_okay=False),
     help="The picture, a PNG; IMAGE with -grounded.png by default.",
 )
-@json_option
+@click.option("--json", "written", type=click.Path(path_type=Path, dir_okay=False), help="All figures; - prints them.")
 def ground(
     image: Path,
     expression: str,
@@ -55,21 +56,21 @@ def ground(
     if output is not None and output.suffix.lower() != ".png":
         raise ConfigError(f"--output {output}: the picture is written as PNG", hint="a name that ends in .png")
     document: dict[str, Any] = {} if config is None else configs.read_yaml(config)
-    document = configs.apply_settings(document | ({"model": model} if model else {}), settings)
+    document = configs.apply_settings(document | ({} if model is None else {"model": model}), settings)
     messages = Console(stderr=True)
     messages.quiet = not messages.is_terminal
     picture = Image.from_path(image)
     picture.pil()  # what can't be read, or written beside, is found before any model is asked
     target = output or image.with_name(f"{image.stem}-grounded.png")
-    taken = {image.resolve(): "that is the image itself"}
+    taken = {os.path.realpath(image): "that is the image itself"}
     for option, path in (("--output", target), ("--json", written)):
         if path is not None and str(path) != "-":
-            if path.resolve() in taken:
-                raise ConfigError(f"{option} {path}: {taken[path.resolve()]}", hint="choose another name")
+            if os.path.realpath(path) in taken:
+                raise ConfigError(f"{option} {path}: {taken[os.path.realpath(path)]}", hint="choose another name")
             if path.is_dir():
                 raise ConfigError(f"{option} {path}: that is a folder", hint="name a file")
             prepare(path.parent, option)
-            taken[path.resolve()] = "the picture is written there"
+            taken[os.path.realpath(path)] = "the picture is written there"
     found = ground_in(picture, expression, document, display_for(messages, registry()))
     with written_beside(target, "--output") as beside:
         ground_picture(found).save(beside, "PNG")

@@ -139,6 +139,7 @@ def mentions_of(answer: str, texts: Sequence[list[str]]) -> list[Mention]:
             continue  # "N/A"
         article = bare and match[2] in "aAI" and re.match(rf"[ \t]+(?!{_GOES_ON})[A-Za-z\u00c0-\u024f]", after)
         told = match[2] == "A" and own and words_of(after)[: len(own)] == own and not after.lower().startswith(" the")
+        told = told and not _one_of_several(_behind(after, own), own, texts)
         if article and not told:
             continue
         clause = words_of(re.split(CLAUSES, before)[-1])
@@ -169,6 +170,13 @@ def _behind(after: str, own: Sequence[str]) -> str:
     between = r"[^\w\n]+(?:(?:an?|the)\s+)?"
     found = re.match("".join(between + re.escape(word) for word in own), after, re.I) if own else None
     return after[found.end() :].lstrip("\"'”’!?") if found else after
+
+
+def _one_of_several(behind: str, own: Sequence[str], texts: Sequence[list[str]]) -> bool:
+    """Whether another option's text is joined to an option's: "a cat or a dog"."""
+    joined = _JOIN.match(behind)
+    words = words_of(behind[joined.end() :]) if joined else []
+    return any(text and text != own and words[: len(text)] == text for text in texts)
 
 
 def _gaps(answer: str, mentions: Sequence[Mention]) -> list[str]:

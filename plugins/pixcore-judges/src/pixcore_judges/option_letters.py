@@ -16,6 +16,7 @@ from itertools import groupby
 from pixcore.protocols import letter
 from pixcore.records import Fidelity, Verdict
 from pixcore_judges.letters import letters_said, loose_letters
+from pixcore_judges.thoughts import THOUGHT
 from pixcore_judges.wordings import (
     CLAUSES,
     NEGATIONS,
@@ -37,6 +38,10 @@ from pixcore_judges.wordings import (
 
 _NONE, _SEVERAL = "names no option", "names several options"
 _LEADS = ("answer is", "answer is:", "answer:")
+
+# a letter told behind a box that names no option, as one around a formula: "\boxed{a + b}. **Answer: B**"
+_BOX = "\\boxed"
+_LETTER_TOLD = re.compile(r"(?i:\banswer\b[*_]{0,3}(?:\s+is\b|\s*:))[\s:*_(\[$]*(?:[B-HJ-Z]\b|[AI]\b(?!\s+\w))(?!['’])")
 
 _YES_NO = {
     **dict.fromkeys(
@@ -211,8 +216,9 @@ def read(response: str, options: Sequence[str]) -> Reading:
             return reading
     numbers = [in_digits(option) for option in options]
     if reading.rule == _NONE and all(re.search(r"\d", option) for option in numbers):
-        return _read(in_digits(answer), numbers)
-    return reading
+        reading = _read(in_digits(answer), numbers)
+    behind = _LETTER_TOLD.findall(THOUGHT.sub(" ", response).rpartition(_BOX)[2]) if _BOX in response else []
+    return _read(behind[-1], options) if reading.rule == _NONE and behind else reading
 
 
 def _read(answer: str, options: Sequence[str]) -> Reading:

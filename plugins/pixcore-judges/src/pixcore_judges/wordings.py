@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from pixcore.protocols import letter
 from pixcore.records import word_of
+from pixcore_judges.thoughts import THOUGHT
 
 NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cannot", "hardly", "scarcely"})
 _IN_LATIN = ("nicht", "kein", "keine", "weder", "ne", "pas", "ni", "non", "não", "nem", "niet", "geen")
@@ -34,16 +35,7 @@ _CONCLUDES = re.compile(r"\b(?:so|therefore|thus|hence|then|because|since|as|and
 
 _ARTICLES = frozenset({"a", "an", "the"})
 
-# what is thought is no answer; what is marked as the answer is all of it
-_THINKING = r"(?:think|thinking|thought|reasoning|reflection|scratchpad|analysis)"
-# <think>, <seed:think>, <|begin_of_thought|> and their ends
-_BEGINS = rf"[<◁\[]\|?(?:(?:begin|start)_of_|\w+:)?{_THINKING}\|?[>▷\]]"
-_ENDS = rf"[<◁\[](?:/(?:\w+:)?|\|(?:/|end_of_)){_THINKING}\|?[>▷\]]"
-_THOUGHT = re.compile(
-    rf"{_BEGINS}.*?(?:{_ENDS}|\Z)|\A.*{_ENDS}"
-    r"|\A.*<\|channel\|>\s*final\s*<\|message\|>",
-    re.I | re.S,
-)
+# what is marked as the answer is all of it
 _NAME = (
     r"(?:(?:final|correct|selected|chosen|predicted|best|my)[_ ]?)?"
     r"(?:answer|option|choice|letter|prediction|selection|response|result)"
@@ -153,7 +145,7 @@ _NONE = re.compile(r"\bthere (?:is|are) (?:no|not any|none)\b|\A\W*(?:none|no)\b
 
 def without_thoughts(response: str) -> str:
     """Cut what was thought off an answer, and take it out of its tags, box or JSON."""
-    answer = _THOUGHT.sub(" ", response)
+    answer = THOUGHT.sub(" ", response)
     answer = _DRESS.sub(lambda found: found[1] or found[3] or "", answer) if "\\" in answer else answer
     for mark in _MARKED:
         inside = [found for found in mark.findall(answer) if found.strip()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -39,7 +38,7 @@ class MiniSegConfig(MiniConfig):
     def own_folder(self) -> Path:
         """Where the variant's own weights are."""
         shipped = _WEIGHTS / f"{self.checkpoint}-1"
-        return shipped if shipped.is_dir() else Path(os.path.expanduser(self.checkpoint))
+        return shipped if shipped.is_dir() else Path(self.checkpoint)
 
     @property
     def folder(self) -> Path:

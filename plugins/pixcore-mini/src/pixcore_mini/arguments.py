@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from pixcore.files import at_home
+
 
 def at_least(least: int) -> Callable[[str], int]:
     """Make a type of argparse's: whole numbers from `least` on.
@@ -28,7 +30,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
 def folder(text: str) -> Path:
     """Take a folder that is there, or can be made."""
-    if (path := Path(text)).exists() and not path.is_dir():
+    if (path := at_home(Path(text))).exists() and not path.is_dir():
         raise ArgumentTypeError(f"{text} is a file, and a folder is wanted")
     return path
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pixcore_transformers.config import TransformersConfig, place
@@ -29,7 +28,7 @@ class MiniConfig(TransformersConfig):
     @property
     def folder(self) -> Path:
         """Where the weights are."""
-        return _INSIDE.get(self.checkpoint) or Path(os.path.expanduser(self.checkpoint))
+        return _INSIDE.get(self.checkpoint) or Path(self.checkpoint)
 
     def fingerprint(self) -> str:
         """Hash the weights, wherever they are."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -94,7 +93,7 @@ def release_file(config: OmgLlavaConfig, name: str) -> Path:
     Raises:
         ModelError: It is not there, or can't be reached.
     """
-    folder = Path(os.path.expanduser(config.checkpoint))
+    folder = Path(config.checkpoint)
     if folder.is_dir():
         if not (folder / name).is_file():
             raise ModelError(f"{folder} has no {name}", hint="the README names the files of the release")

@@ -10,7 +10,7 @@ from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError, PixcoreError, UserError
 from pixcore.files import replacing
-from pixcore_openai.config import TextConfig
+from pixcore_openai.config import text_config
 from pixcore_openai.texts import answer_concepts
 
 
@@ -33,7 +33,7 @@ def concepts(phrases: Path, letters: Path, model: str, base_url: str | None, sto
     """
     rows = read_table(phrases, ("sample_id", "prompt"))
     questions = [row["prompt"] for row in rows]
-    found = answer_concepts(questions, TextConfig(model=model, base_url=base_url), store=store)
+    found = answer_concepts(questions, text_config(model, base_url), store=store)
     names = [name for name in ("model", "sample_id") if all(name in row for row in rows)]
     failed = 0
     errors: list[Exception] = []

@@ -6,8 +6,12 @@ import json
 import re
 from typing import Any
 
+from pixcore_judges.thoughts import THOUGHT
+
 _NUMBER = re.compile(r"[-−–]?\d+(?:[.,/:\-−–]\d+)*(?: ?%)?")
-_DENIES = re.compile(r"\b(?:none|no(?!\.? *\d)|not|neither|nothing|cannot)\b|n['’]t\b", re.IGNORECASE)
+_DENIES = re.compile(
+    r"\b(?:none|no(?!\.? *\d)|there(?:['’]s| is) no(?= +\d)|not|neither|nothing|cannot)\b|n['’]t\b", re.IGNORECASE
+)
 _FIRST = re.compile(r"\W*(yes|no)(?:\s*(?:[.,;:!*)\n—–]|-\s)|\Z)", re.IGNORECASE)
 _ALONE = re.compile(r"\W*(?:(?:the |my )?(?:final )?(?:answer|verdict)(?: is)?\W*)?(yes|no)\W*", re.IGNORECASE)
 
@@ -88,7 +92,7 @@ def is_whole(text: str) -> bool:
 
 def _behind_thoughts(text: str) -> str:
     """The text without what a model thought before it, where its server leaves that in; thoughts alone say nothing."""
-    return re.sub(r"(?s)\A.*</think>|<think>.*\Z", "", text)
+    return THOUGHT.sub("", text)
 
 
 def _field(text: str, key: str) -> Any:

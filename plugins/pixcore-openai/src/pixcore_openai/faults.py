@@ -25,7 +25,9 @@ _SPENT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What servers say where an account has nothing left, whatever the status."""
-_SOON = re.compile(r"(retry|try again) (in|after)|per (minute|second|hour)|requests? per|rate.?limit", re.IGNORECASE)
+_SOON = re.compile(
+    r"(retry|try again) (in|after)|per (min|sec|hour)|requests? per|rate.?limit|concurren", re.IGNORECASE
+)
 _STATUS_OF = {"rate_limit_exceeded": 429, "rate_limit_error": 429, "invalid_api_key": 401, "model_not_found": 404}
 _NEVER_THE_SCHEMA = frozenset({401, 402, 403, 408, 429})
 _SCHEMA = re.compile(r"response.?format|json.?schema|structured|grammar|guided", re.IGNORECASE)

@@ -23,6 +23,7 @@ FILTERED = "stopped by the server's content filter"
 """The refusal of an answer that the server held back; no word of the model's."""
 
 LARGEST_ANSWER = 2_000_000  # bytes; a yes, a number or a few names with all their metadata are a few thousand
+_SHOWN = 100  # characters of what is no answer
 _MOST_TOKENS = 10**9  # that one call may be said to have taken
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds
 _GIVEN_UP_IN_A_ROW = 5
@@ -204,7 +205,7 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
         InBody: It holds an error in place of an answer.
     """
     try:
-        document = json.loads(redact(raw.decode("utf-8"), key))
+        document = json.loads(redact(raw.decode("utf-8-sig"), key))
         if (fault := in_body(document)) is not None:
             raise fault
         choice = document["choices"][0]
@@ -215,9 +216,10 @@ def read_completion(raw: bytes, key: str = NO_KEY) -> Completion:
         counts = {"input": usage.get("prompt_tokens"), "output": usage.get("completion_tokens")}
         counted = {name: count for name, count in counts.items() if _is_count(count)}
         served, fingerprint = str(document.get("model") or ""), str(document.get("system_fingerprint") or "")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
-        lost = raw.lstrip().startswith(b"{")  # a proxy's page costs nothing
-        raise MayPass(f"the answer is not a chat completion: {type(error).__name__}", lost=lost) from None
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        said = " ".join(redact(raw.decode("utf-8-sig", "replace"), key).split())[:_SHOWN]
+        lost = said.startswith("{")  # a proxy's page costs nothing
+        raise MayPass(f"the answer is not a chat completion: {said!r}", lost=lost) from None
     if not refusal and choice.get("finish_reason") == "content_filter":
         refusal = FILTERED
     finish = str(choice.get("finish_reason") or "")

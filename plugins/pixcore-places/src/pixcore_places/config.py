@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from pixcore.components import Config, MaskGenerator, ModelConfig
-from pixcore.config import ChosenComponent, Section, component_config
+from pixcore.config import ChosenComponent, Section, component_config, config_error
 from pixcore.errors import ConfigError
 from pixcore.plugins import Kind, registry
 from pixcore.records import PointPrompt, Protocol
@@ -20,9 +20,13 @@ from pixcore_places.conventions import CONVENTIONS
 
 def inner(kind: Kind, section: dict[str, Any]) -> ChosenComponent:
     """Look up a component that stands inside another's options."""
-    named = Section.model_validate(section)
+    where = f"{kind.value}.of"
+    try:
+        named = Section.model_validate(section)
+    except ValidationError as error:
+        raise config_error(error, Section, where) from None
     found = registry().get(kind, named.name)
-    return ChosenComponent(found, component_config(found, named.options, f"{kind.value}.of"))
+    return ChosenComponent(found, component_config(found, named.options, where))
 
 
 def words_alone(prompt: PointPrompt) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -103,7 +102,7 @@ def _stored(checkpoint: str, revision: str | None) -> Mapping[str, Any]:
 
 def _file_of(checkpoint: str, revision: str | None, name: str) -> Path:
     """Where a file of a checkpoint lies: in its folder, or in the hub's cache."""
-    folder = Path(os.path.expanduser(checkpoint))
+    folder = Path(checkpoint)
     if folder.is_dir():
         return folder / name
     from huggingface_hub import try_to_load_from_cache  # who loads by a name on the hub has it

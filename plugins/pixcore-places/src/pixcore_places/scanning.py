@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pixcore_judges.thoughts import THOUGHT
+
 Form = Literal["json", "gemini", "percent", "coords", "loc", "loc_", "patch", "box", "bare"]
 """How it is written: a JSON key that families share; Gemini's own; a tag, as Molmo's; Molmo 2's; PaliGemma's tokens;
 Florence-2's; Kosmos-2's; `<box>`; or numbers in brackets and nothing else."""
@@ -47,7 +49,6 @@ _LIST = re.compile(
     rf"|\(\s*({_NUMBER}\s*,\s*{_NUMBER}(?:\s*,\s*{_NUMBER}\s*,\s*{_NUMBER})?)\s*\)"
 )
 _NUMBERS = re.compile(_NUMBER)
-_THOUGHT = re.compile(r"\A.*[<◁]/think(?:ing)?[>▷]|([<◁]think(?:ing)?[>▷].*)\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,9 @@ Found = Iterator[tuple[list[Stated], tuple[int, int]]]
 
 def _thoughts(text: str) -> Found:
     """What a model thinks before it answers: places there are drafts. A thought without an end has no answer behind."""
-    for match in _THOUGHT.finditer(text):
-        yield [Stated("bare", *match.span(), wrong="its thought breaks off")] if match[1] else [], match.span()
+    for match in THOUGHT.finditer(text):
+        open_ended = match["open"] is not None
+        yield [Stated("bare", *match.span(), wrong="its thought breaks off")] if open_ended else [], match.span()
 
 
 def _tags(text: str) -> Found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,7 +115,7 @@ class Outcomes:
     Attributes:
         answers: The probing whose answers count.
         units: How many pairs (samples, where there are no pairs) came out each way, in the order of `NAMES`; a pair
-            is right if both of its samples are, and half a pair is none.
+            is right if all of its samples are, and one of which a sample lacks an answer or a mask is none.
         of_samples: The same of samples, each for itself.
     """
 
@@ -129,11 +129,20 @@ class OutcomeTally:
 
     def __init__(self) -> None:
         self._found: dict[str, list[tuple[Cluster, bool, bool]]] = {}
+        self._sizes: Counter[Cluster] = Counter()
 
-    def add(self, cluster: Cluster, answered: dict[str, bool], grounded: bool) -> None:
-        """Take in one sample: for each probing whether its answer is right, and whether the object was found."""
-        for probing, right in answered.items():
-            self._found.setdefault(probing, []).append((cluster, right, grounded))
+    def add(self, cluster: Cluster, answered: Mapping[str, bool], grounded: bool | None) -> None:
+        """Take in one sample.
+
+        Args:
+            cluster: What it is drawn together with.
+            answered: For each probing that has a graded answer whether it is right.
+            grounded: Whether the object was found; None where nobody can say.
+        """
+        if cluster.pair:
+            self._sizes[cluster] += 1
+        for probing, right in answered.items() if grounded is not None else ():
+            self._found.setdefault(probing, []).append((cluster, right, bool(grounded)))
 
     def finish(self, answers: str | None) -> Outcomes | None:
         """Count the outcomes of one probing's answers: the named one's, else the first's; None without any."""
@@ -147,7 +156,8 @@ class OutcomeTally:
             before = units.get(unit, (True, True))
             units[unit] = (before[0] and right, before[1] and grounded)
         sizes = Counter(cluster for cluster, *_ in found if cluster.pair)
-        pairs = Counter(way for unit, way in units.items() if isinstance(unit, int) or sizes[unit] > 1)
+        whole = [unit for unit in units if isinstance(unit, int) or sizes[unit] == self._sizes[unit] > 1]
+        pairs = Counter(units[unit] for unit in whole)
         clusters, *sides = zip(*found, strict=True)
         of_samples = association(clusters, *(np.array(side, np.int64) for side in sides))
         return None if of_samples is None else Outcomes(probing, tuple(pairs[way] for way in _WAYS), of_samples)

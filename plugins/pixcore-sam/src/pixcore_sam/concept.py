@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def _masks(logits: torch.Tensor, size: tuple[int, int]) -> NDArray[np.bool_]:
 def _tokenizer(checkpoint: str, revision: str | None) -> Any:
     from transformers import AutoTokenizer
 
-    folder = Path(os.path.expanduser(checkpoint))
+    folder = Path(checkpoint)
     if folder.is_dir() and not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         # transformers would make one that knows no word, and say nothing
         raise ModelError(f"the checkpoint {checkpoint!r} has no tokenizer", hint="is it complete?")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import abstractmethod
 from importlib import metadata
 from pathlib import Path
@@ -71,7 +70,7 @@ class SamConfig(GeneratorConfig):
         Raises:
             ModelError: It is not.
         """
-        if not Path(os.path.expanduser(self.checkpoint)).is_file():
+        if not Path(self.checkpoint).is_file():
             sizes = "sam_vit_h_4b8939.pth, sam_vit_l_0b3195.pth and sam_vit_b_01ec64.pth"
             raise ModelError(
                 f"there is no SAM checkpoint {self.checkpoint}", hint=f"segment-anything's README links {sizes}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,7 +126,7 @@ def load(
         ModelError: It is missing, damaged, incomplete, no SAM, or does not fit.
         PluginError: transformers, or what this model needs besides, is missing, too old or does not fit.
     """
-    local = Path(os.path.expanduser(checkpoint))
+    local = Path(checkpoint)
     source = str(local) if local.is_dir() else checkpoint
     kind = ""
     try:

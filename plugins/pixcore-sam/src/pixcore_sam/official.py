@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import pickle
 import sys
 from collections.abc import Mapping
@@ -81,7 +80,7 @@ def load(checkpoint: Path, device: torch.device) -> Any:
         PluginError: The package is missing.
     """
     classes = modeling()
-    path = Path(os.path.expanduser(checkpoint))
+    path = Path(checkpoint)
     shapes = _read(path, map_location="meta")
     check_room(str(path), sum(tensor.numel() for tensor in shapes.values() if torch.is_tensor(tensor)), device, SMALLER)
     state = _read(path, map_location="cpu", mmap=True)

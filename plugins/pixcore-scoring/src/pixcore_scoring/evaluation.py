@@ -3,7 +3,8 @@
 `published` counts as the released scripts do (eval_accandiou.py, eval_nonpixLMM_when_analysis.py): grounding succeeds
 above an IoU of one half, or, where the object is absent, if the prediction covers less than half of the image; both
 samples of a pair must succeed. `corrected` asks for an empty prediction where the object is absent, and leaves out
-samples without an expression. Of a pair both samples must have been answered, as for A: half a pair is none.
+samples without an expression. Of a pair both samples must have been answered, as for A, and have a mask: half a pair
+is none.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, product
+from operator import and_
 from typing import Any
 
 from pixcore import masks
@@ -120,6 +122,7 @@ class Evaluator:
         self._units = Clusters()
         self._sizes, self._paired = bytearray(), bytearray()  # by unit: how many samples, and whether it is a pair
         self._answers: dict[str, bytearray] = {}  # how many of them have an answer
+        self._masks: dict[tuple[str, str], bytearray] = {}  # how many have a mask of which one can say whether it fits
         self._answered: dict[str, bytearray] = {}  # by unit: not known, _FAILS or _SUCCEEDS
         self._grounded: dict[tuple[str, str], bytearray] = {}
         self._bins: dict[tuple[str, str], list[int]] = {}
@@ -140,6 +143,7 @@ class Evaluator:
             for row in self._rows:
                 success = grounding_succeeds(sample, outcome, row.key, self._fidelity)
                 if success is not None:
+                    _one_more(self._masks.setdefault((row.key, protocol), bytearray()), unit)
                     _and(self._grounded.setdefault((row.key, protocol), bytearray()), unit, success)
                 self._locate(sample, outcome, row, protocol)
 
@@ -172,17 +176,18 @@ class Evaluator:
         for grounding, answers in product(looked_at, in_order(self._answered)):
             right, fits = self._answered[answers], self._grounded.get((row, grounding), b"")
             known = zip(right, fits, strict=False)  # one unit after the other, as far as both know any
-            outcomes = Counter(compress(known, self._whole(answers)))
+            masked = self._masks.get((row, grounding), bytearray())
+            outcomes = Counter(compress(known, map(and_, self._whole(self._answers[answers]), self._whole(masked))))
             counts = tuple(outcomes[way] for way in _WAYS)
             if not any(counts):
                 continue
             found.append(Failures(answers, grounding, counts))  # type: ignore[arg-type]
         return tuple(found)
 
-    def _whole(self, answers: str) -> Iterator[bool]:
-        """Say of each unit whether all of its samples have an answer, two or more of a pair."""
-        units = zip(self._answers[answers], self._sizes, self._paired, strict=False)
-        return (answered == size and (size > 1 or not paired) for answered, size, paired in units)
+    def _whole(self, known: bytearray) -> Iterator[bool]:
+        """Say of each unit whether all of its samples are known, two or more of a pair."""
+        units = zip(known, self._sizes, self._paired, strict=False)
+        return (count == size and (size > 1 or not paired) for count, size, paired in units)
 
     def _locations(self, row: str) -> tuple[Locations, ...]:
         return tuple(

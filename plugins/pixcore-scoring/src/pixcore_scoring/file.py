@@ -153,6 +153,11 @@ class PredictionsFile:
         """The protocols that the file has answers to."""
         return tuple(name for name in self.probings if name in self._contents.protocols)
 
+    @property
+    def skips_missing_masks(self) -> bool:
+        """Whether a sample without a line is left out of mean IoUs, as the first release does with candidates."""
+        return self.fidelity is Fidelity.PAPER and not self._contents.own_masks
+
     def __iter__(self) -> Iterator[SampleResult]:
         """Scored results, in the benchmark's order."""
         self.lacking = 0

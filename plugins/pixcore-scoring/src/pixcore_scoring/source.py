@@ -339,4 +339,9 @@ def notes(source: Source, *, lacking: int | None = None) -> Iterator[str]:
             f"of {source.origin.fidelity} (--select STRATEGY chooses anew)"
         )
     if wrong := source.file.lacking if lacking is None else lacking:
-        yield f"{wrong} sample(s) lack a prediction; what is missing counts as wrong and as IoU 0"
+        nothing = "as IoU 0"
+        if source.file.skips_missing_masks:
+            nothing = "is left out of mean IoUs"
+        elif source.fidelity.released and any(row.uses_ground_truth for row in source.file.rows):
+            nothing = "as IoU 0, or as 1 where an upper bound knows that the object is absent"
+        yield f"{wrong} sample(s) lack a prediction; what is missing counts as wrong and {nothing}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from pixcore.components import Context, SelectionStrategy
@@ -57,7 +56,7 @@ def _load(config: EmbeddingConfig) -> Any:
         ) from error
     try:
         return SentenceTransformer(
-            str(Path(config.model).expanduser()),
+            config.model,
             revision=config.revision,
             device=config.device,
             trust_remote_code=False,

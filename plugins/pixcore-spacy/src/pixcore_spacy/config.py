@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -70,7 +69,7 @@ class SpacySimilarityConfig(PipelineConfig):
 
 
 def _pipeline_version(pipeline: str) -> str:
-    installed, folder = _version(pipeline), Path(os.path.expanduser(pipeline))
+    installed, folder = _version(pipeline), Path(pipeline)
     if installed != _ABSENT or not folder.is_dir():  # an installed package comes first, as in spacy.load
         return installed
     return hash_folder(folder)[:16]

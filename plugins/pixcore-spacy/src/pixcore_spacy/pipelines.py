@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,8 +27,7 @@ def load(name: str) -> Any:
     from spacy.util import get_installed_models
 
     try:
-        # not by Path, which loses the "./" that tells a folder from a package
-        return spacy.load(os.path.expanduser(name), exclude=list(_UNUSED))
+        return spacy.load(name, exclude=list(_UNUSED))
     except OSError as error:
         installed = " | ".join(sorted(get_installed_models()))
         if Path(name).name != name or Path(name).exists():

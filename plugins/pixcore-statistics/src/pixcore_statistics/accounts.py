@@ -43,6 +43,7 @@ class Accounts:
         self._samples = 0
         self._left_out: dict[str, Counter[str]] = {}
         self._troubled: dict[str, Counter[str]] = {}
+        self._spared: dict[str, Counter[str]] = {}  # by row: of what is missing, what it counts as 1
         self._absent_as_one: dict[str, Counter[str]] = {}
         self._of_row: Counter[tuple[str, str, str]] = Counter()
         self._idle: dict[tuple[str, str], Counter[str]] = {}  # why a row chose nothing of candidates; "" where it chose
@@ -108,12 +109,14 @@ class Accounts:
         if not counted:
             self._leave_out(entry.name, self._why(sample, entry, found=bool(masks)))
             return
-        if outcome.error is not None or _trouble(outcome) == "missing":
+        right = [key for key, one in counted.items() if one.iou == 1]
+        if len(right) < len(counted) and (outcome.error is not None or _trouble(outcome) == "missing"):
             self._troubled.setdefault(entry.name, Counter())[_trouble(outcome)] += 1
+            self._spared.setdefault(entry.name, Counter()).update(right)
         if self._fidelity.released and sample.absent and entry.name in _mean_ious():
             ones = self._absent_as_one.setdefault(entry.name, Counter())
             ones[""] += 1
-            ones.update(key for key, one in counted.items() if one.iou == 1)
+            ones.update(right)
 
     def _why(self, sample: Sample, entry: FigureColumn, *, found: bool) -> str:
         if not found:
@@ -203,7 +206,7 @@ class Accounts:
                 wrong = "wrong" if entry.answer is not None else "IoU 0"
                 counted = joined(f"{number} {trouble}" for trouble, number in troubled.items())
                 bound = "" if read is None else self._bounds(summary, name, read)
-                yield f"{name} (under {entry.probing}): {counted} count as {wrong}{bound}"
+                yield f"{name} (under {entry.probing}): {counted} count as {wrong}{bound}{self._but(summary, name)}"
         for name, account in accounts.items():
             if account.get("absent"):
                 ones = ", ".join(
@@ -221,6 +224,13 @@ class Accounts:
                     f"{one['own']:.1f}, {of} {one['control']:.1f}; {one['less']:+z.1f} ({ends}n = {one['n']}"
                     + (f"; left out: {one['left_out']} without any mask)" if one["left_out"] else ")")
                 )
+
+    def _but(self, summary: Summary, name: str) -> str:
+        """Which rows count some of it as 1: under `published` an oracle knows what is absent before it looks."""
+        spared = self._spared.get(name, Counter())
+        rows = [row for row in shown(summary.rows) if spared[row.key]]
+        told = joined(f"{spared[row.key]} count as 1 in the row {row.label}" for row in rows)
+        return f"; the object being absent, {told}" if told else ""
 
     def _bounds(self, summary: Summary, name: str, read: float) -> str:
         """Between what a figure lies, whatever the unread answers say: all of them wrong, or all of them right."""

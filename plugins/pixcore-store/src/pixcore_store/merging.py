@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -81,8 +81,13 @@ def _merge_one(file: StoreFile, store: StageStore, merged: Merged) -> None:
             if known is None:
                 store.remember(key, given)
                 merged.exchanges += 1
-            elif known != given:
+            elif _said(known) != _said(given):
                 merged.conflicts.append((file.path, f"exchange {key[:12]}"))
+
+
+def _said(exchange: Mapping[str, Any]) -> dict[str, Any]:
+    """What a service said, without when and how often it was asked."""
+    return {key: value for key, value in exchange.items() if key not in ("asked", "attempts")}
 
 
 def _put(file: StoreFile, store: StageStore, rows: list[Row]) -> None:

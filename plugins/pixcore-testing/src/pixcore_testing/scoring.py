@@ -159,8 +159,9 @@ def _check_selection(report: Report, selection: Any, candidates: Sequence[Candid
         return False
     if not report.instance(selection.reason, "reason", str) or not report.json(dict(selection.details), "details"):
         return False
-    number = isinstance(selection.score, int | float | np.number | None)
-    if not report.expect(number, "score is a number, or None", described(selection.score)):
+    score = selection.score
+    finite = score is None or (isinstance(score, int | float | np.number) and bool(np.isfinite(score)))
+    if not report.expect(finite, "score is a finite number, or None", described(score)):
         return False
     if outcome != "chosen":
         promise = "only an outcome 'chosen' names a candidate and a mask"
@@ -226,7 +227,7 @@ def _check_sample(report: Report, sample: Sample, *, opened: bool) -> None:
     report.instance(sample.options, "a sample's options", tuple)
     if sample.answer is not None:
         report.index(sample.answer, "a sample's answer", len(sample.options), "its options")
-    for name in ("question", "expression"):
+    for name in ("question", "expression", "pair"):
         text = getattr(sample, name)
         written = text is None or (isinstance(text, str) and bool(text.strip()))
         report.expect(written, f"a sample's {name} is text, or None", described(text))

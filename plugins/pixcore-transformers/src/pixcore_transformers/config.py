@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -12,6 +11,7 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from pixcore.components import ModelConfig
 from pixcore.errors import ConfigError
+from pixcore.files import at_home
 
 CHECKPOINT = AliasChoices("checkpoint", "pretrained")
 """What a config may call its checkpoint: Hugging Face's own scripts say `pretrained`."""
@@ -130,7 +130,7 @@ class TransformersConfig(PlacingConfig):
     @property
     def family(self) -> str:  # type: ignore[override]
         """Name the architecture, as the config.json of a folder does; of a name on the hub, the name."""
-        folder = Path(os.path.expanduser(self.checkpoint))
+        folder = Path(self.checkpoint)
         try:
             return str(json.loads((folder / "config.json").read_bytes())["model_type"])
         except (OSError, ValueError, KeyError, TypeError):  # whoever loads it says what is wrong with it
@@ -172,12 +172,12 @@ class Llava15Config(TransformersConfig):
 def tower_folder(checkpoint: str) -> str | None:
     """Give the folder that a checkpoint's config.json names as its CLIP tower; None where it is named on the hub."""
     try:
-        content = json.loads((Path(os.path.expanduser(checkpoint)) / "config.json").read_bytes())
+        content = json.loads((Path(checkpoint) / "config.json").read_bytes())
         names = [content.get(key) for key in ("mm_vision_tower", "vision_tower")]
     except (OSError, ValueError, AttributeError):  # whoever loads it says what is wrong with it
         return None
     name = next((name for name in names if isinstance(name, str)), None)
-    return name if name and Path(os.path.expanduser(name)).is_dir() else None
+    return name if name and Path(at_home(name)).is_dir() else None
 
 
 def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:

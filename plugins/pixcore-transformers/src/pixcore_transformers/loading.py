@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -195,7 +194,7 @@ def resolve(config: TransformersConfig, only: Sequence[str] | None = None) -> Pa
     Raises:
         ModelError: There is neither such a folder nor such a repository, or it can't be reached.
     """
-    folder = Path(os.path.expanduser(config.checkpoint))
+    folder = Path(config.checkpoint)
     if folder.is_dir():
         return _whole(folder, config)
     if folder.is_absolute() or config.checkpoint.startswith((".", "~")):
@@ -223,7 +222,7 @@ def adapter_folder(config: TransformersConfig) -> Path | None:
     """
     if config.lora_adapter is None:
         return None
-    folder = Path(os.path.expanduser(config.lora_adapter))
+    folder = Path(config.lora_adapter)
     if not folder.is_dir():
         folder = download(config.lora_adapter, None, offline=config.offline, only=ADAPTER_FILES)
     if not (folder / ADAPTER).is_file():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
@@ -38,7 +37,7 @@ class WorkerConfig(ModelConfig):
 
     def read(self) -> Manifest:
         """Read the manifest."""
-        return read_manifest(Path(os.path.expanduser(self.manifest)).resolve())
+        return read_manifest(self.manifest.resolve())
 
     @property
     def prompts(self) -> Mapping[Protocol, str]:  # type: ignore[override]
@@ -52,4 +51,4 @@ class WorkerConfig(ModelConfig):
 
     def fingerprint(self) -> str:
         """Hash the manifest, the handler and what that imports from beside it; weights are the handler's own affair."""
-        return fingerprint(Path(os.path.expanduser(self.manifest)).resolve())
+        return fingerprint(self.manifest.resolve())

@@ -160,7 +160,7 @@ def _imported(file: Path, root: Path) -> Iterator[Path]:
 
 
 def _absolute(folder: Path, path: Path) -> Path:
-    return folder / os.path.expanduser(at_home(path))  # the latter of another user: ~name
+    return folder / at_home(path)
 
 
 def _at_home(value: Any) -> Any:
