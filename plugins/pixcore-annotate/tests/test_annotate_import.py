@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as PILImage
-from pixcore_annotate.instances import ade_instances, coco_instances, items_from_table, matches
+from pixcore_annotate.instances import ade_instances, coco_instances, items_from_coco, items_from_table, matches
 from pixcore_annotate.objects import Question, parse_question, update_table
 from pixcore_annotate.via import import_via, read_via
 from pixcore_coco_referring.benchmark import CocoReferring
@@ -226,6 +226,23 @@ def test_lists_that_are_damaged_name_nothing(attributes: Any, tmp_path: Path, im
     path = tmp_path / "damaged.json"
     path.write_text(json.dumps({**native(), "_via_attributes": attributes}))
     assert import_via(path, tmp_path / "benchmark", images=images) == (2, 2)
+
+
+def test_a_picture_that_another_system_named_is_found(tmp_path: Path, images: Path) -> None:
+    """With Windows' backslashes, as VIA has the paths that it was given there."""
+    (images / "inside").mkdir()
+    (images / "a.jpg").rename(images / "inside" / "a.jpg")
+    path = tmp_path / "windows.json"
+    path.write_text(as_coco(tmp_path).read_text().replace('"a.jpg"', r'"inside\\a.jpg"'))
+    assert import_via(path, tmp_path / "benchmark", images=images) == (2, 2)
+    found = samples(tmp_path / "benchmark")
+    assert found[EXPRESSION].image.pixels().shape == (30, 40, 3)
+    listing = json.loads((tmp_path / "benchmark" / "annotations.json").read_text())
+    for image in listing["images"]:
+        image["file_name"] = image["file_name"].replace("/", "\\")
+    path.write_text(json.dumps(listing))
+    items = items_from_coco(path, tmp_path / "benchmark")
+    assert {item.image for item in items} == {str(path.resolve()) for path in images.rglob("*.jpg")}
 
 
 def test_an_export_that_does_not_know_the_size_is_measured(tmp_path: Path, images: Path) -> None:

@@ -77,6 +77,8 @@ WORDINGS = {
         (r"\boxed{E}. The answer is none of these: A is off.", ANIMALS, None),
         (r"\boxed{B}. Answer: A", ANIMALS, 1),
         (r"\boxed{42}. The answer is A cat.", ANIMALS, None),
+        ("The door is open in A. <|begin_of_box|>B<|end_of_box|>", DOOR, 1),
+        ("It isn't open.<|begin_of_box|>(b) Closed", DOOR, 1),
     ],
     "tags": [
         ("<answer>B</answer>", DOOR, 1),

@@ -57,6 +57,7 @@ from pixcore.services import Allowance, Price
         ("<|channel>thought\nImage 1, or 2?<channel|>4", 4, 4),
         ("<|channel|>analysis<|message|>Image 1 it is", None, None),
         ("There is no 3.", 3, None),
+        ("1 shows less than 2. <|begin_of_box|>2<|end_of_box|>", 1, 2),
         ("There is no no. 3.", 3, None),
         ("", None, None),
     ],
@@ -88,6 +89,10 @@ def test_numbers(text, published, corrected):
         ("<think>No? Both say so.</think>\n\nYes", True, True),
         ("<think>There is no such thing, so: no", None, None),
         ("[THINK]No? Both say so.[/THINK]\n\nYes", True, True),
+        ("Yes<|im_end|>", None, True),
+        ("No</s>", None, False),
+        ("Both say so, so no doubt: <answer>yes</answer>", None, True),
+        (r"\boxed{yes}", None, True),
         ("", None, None),
     ],
 )

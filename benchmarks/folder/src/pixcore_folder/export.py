@@ -109,7 +109,7 @@ def _column(category: str) -> str:
 
 
 def _row(sample: Sample, stem: str, picture: str, categories: Mapping[str, str]) -> dict[str, str]:
-    plain = not any("|" in option or option.lstrip().startswith("[") for option in sample.options)
+    plain = len(sample.options) != 1 and not any("|" in one or one.lstrip().startswith("[") for one in sample.options)
     options = " | ".join(sample.options) if plain else json.dumps(list(sample.options), ensure_ascii=False)
     answer = sample.answer
     said = (sample.options[answer], ascii_uppercase[answer], str(answer)) if answer is not None else ("",)

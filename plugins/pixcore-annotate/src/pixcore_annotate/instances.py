@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image as PILImage
 from pixcore_datasets.coco import CocoImage, Size, read_coco, same_shape, union_of
-from pixcore_datasets.pictures import measured_of
+from pixcore_datasets.pictures import listed_in, measured_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
@@ -199,7 +199,8 @@ def items_from_coco(path: Path, images: Path) -> list[Item]:
     items: dict[str, Item] = {}
     for image in read_coco(path).values():
         where = f"{path}: image {image.file_name}"
-        size = measured_of(path, images / image.file_name).size
+        picture = listed_in(images, image.file_name)
+        size = measured_of(path, picture).size
         whole = str(image.extra.get("expression") or "")
         question = image.extra.get("question") or ""
         if not isinstance(question, str):
@@ -218,7 +219,7 @@ def items_from_coco(path: Path, images: Path) -> list[Item]:
                 )
             items[name] = Item(
                 id=name,
-                image=str((images / image.file_name).resolve()),
+                image=str(picture.resolve()),
                 size=size,
                 expression=expression.strip(),
                 question=question,

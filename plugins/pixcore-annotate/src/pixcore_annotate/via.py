@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pixcore_datasets.coco import Size, read_coco, union_of
-from pixcore_datasets.pictures import measured, measured_of
+from pixcore_datasets.pictures import listed_in, measured, measured_of
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
@@ -106,7 +106,7 @@ def import_via(
     annotations: list[dict[str, Any]] = []
     spoken = 0
     for number, (name, image) in enumerate(found.items(), start=1):
-        path = (images / name) if images is not None else None
+        path = listed_in(images, name) if images is not None else None
         size = image.size or _measure(project, path, name)
         if path is not None and image.size is not None and path.exists() and measured(path).size != size:
             seen = measured(path).size

@@ -42,6 +42,7 @@ _NAME = (
 )
 _MARKED = (
     re.compile(rf"<{_NAME}>\s*((?:(?!<{_NAME}>).)*?)\s*(?:</{_NAME}>|\Z)", re.I | re.S),
+    re.compile(r"<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|\Z)", re.S),
     re.compile(r"\\(?:boxed|fbox)\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
     re.compile(rf"""["']{_NAME}["']\s*:\s*\[?\s*["']((?:[^"'\\]|\\.)*)["']""", re.I),
     re.compile(rf"""["']{_NAME}["']\s*:\s*([^\s"',}}]+)\s*[,}}]""", re.I),

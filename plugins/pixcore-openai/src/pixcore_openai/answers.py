@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from pixcore_judges.thoughts import THOUGHT
+from pixcore_judges.wordings import without_thoughts
 
 _NUMBER = re.compile(r"[-−–]?\d+(?:[.,/:\-−–]\d+)*(?: ?%)?")
 _DENIES = re.compile(
@@ -26,14 +27,14 @@ def read_number(text: str, count: int, *, published: bool) -> int | None:
     structured = _field(text, "number")
     if isinstance(structured, int) and not isinstance(structured, bool):
         number: int | None = structured
-    else:
+    elif published:
+        first = re.search(r"\d+", text)
+        number = int(first.group()[:9]) if first else None
+    else:  # one that is negative, a fraction, a range or a share names no picture
+        text = without_thoughts(text)
         found = {one.strip() for one in _NUMBER.findall(text)}
-        if published:
-            first = re.search(r"\d+", text)
-            number = int(first.group()[:9]) if first else None
-        else:  # one that is negative, a fraction, a range or a share names no picture
-            alone = len(found) == 1 and (told := found.pop()).isdecimal() and not _DENIES.search(text)
-            number = int(told[:9]) if alone else None
+        alone = len(found) == 1 and (told := found.pop()).isdecimal() and not _DENIES.search(text)
+        number = int(told[:9]) if alone else None
     return number if number is not None and 1 <= number <= count else None
 
 
@@ -50,6 +51,7 @@ def read_yes_no(text: str, *, published: bool) -> bool | None:
     if published:
         match = re.match(r"^(yes|no)\.*$", text.strip(), re.IGNORECASE)
         return None if match is None else match.group(1).lower() == "yes"
+    text = without_thoughts(text)
     words = set(re.findall(r"\b(yes|no)\b", text.lower()))
     last = next((line for line in reversed(text.splitlines()) if re.search(r"\w", line)), "")
     placed = _FIRST.match(text) or _ALONE.fullmatch(last)
