@@ -395,8 +395,7 @@ class MaskGenerator(Component[ConfigT]):
     def segment(self, image: Image, prompts: Sequence[PointPrompt]) -> list[MaskProposal]:
         """Segment one image at some prompts.
 
-        The image is encoded once, all prompts go through in one batch, and a second call with the same image (by
-        content) encodes nothing.
+        The image is encoded once, all prompts go through in one batch; a second call with its content encodes nothing.
 
         Returns:
             One proposal a prompt, in order, with all its masks at the original image size.

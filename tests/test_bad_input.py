@@ -153,6 +153,7 @@ COMMANDS = {
     "unknown command": (["rum", "run.yaml"], ["rum"]),
     "unknown option": (["run", "run.yaml", "--limits", "3"], ["--limits"]),
     "limit of nothing": (["run", "run.yaml", "--limit", "0"], ["0"]),
+    "limit beyond all": (["run", "run.yaml", "--limit", "9" * 20], ["9" * 20]),
     "a setting with a dot alone": (["run", "run.yaml", "--set", ".=1"], ["--set '.=1' has no key=value"]),
     "a setting with a part left out": (["run", "run.yaml", "--set", "points..k=1"], ["points..k=1", "key=value"]),
     "figures to a folder that is not there": (

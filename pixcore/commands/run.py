@@ -36,6 +36,7 @@ def _file(context: click.Context, parameter: click.Parameter, value: Path | None
 
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+limit_option = click.option("--limit", type=click.IntRange(1, 10**9), help="The first samples alone.")
 json_option = click.option("--json", "written", type=_FILE, callback=_file, help="All figures; - prints them.")
 
 
@@ -54,7 +55,7 @@ def about_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--executor", metavar="NAME", help="Where records are made: local, or what a plugin offers."),
         click.option("--shard", callback=_shard, metavar="I/N", help="The i-th of n parts, in a store of its own."),
         click.option("--sample", "samples", multiple=True, metavar="ID", help="This sample alone; may be repeated."),
-        click.option("--limit", type=click.IntRange(min=1), help="The first samples alone."),
+        limit_option,
         click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value: --set points.k=3"),
         click.argument("config", type=click.Path(path_type=Path)),
     ):

@@ -228,6 +228,14 @@ def test_lists_that_are_damaged_name_nothing(attributes: Any, tmp_path: Path, im
     assert import_via(path, tmp_path / "benchmark", images=images) == (2, 2)
 
 
+def test_an_attribute_that_nothing_has_is_named(tmp_path: Path, images: Path) -> None:
+    """All images went without an expression, and the command said it had done it."""
+    path = tmp_path / "project.json"
+    path.write_text(json.dumps(native()))
+    with pytest.raises(DataError, match=r"has no attribute 'expresion' \(did you mean 'expression'"):
+        import_via(path, tmp_path / "benchmark", images=images, attribute="expresion")
+
+
 def test_a_picture_that_another_system_named_is_found(tmp_path: Path, images: Path) -> None:
     """With Windows' backslashes, as VIA has the paths that it was given there."""
     (images / "inside").mkdir()

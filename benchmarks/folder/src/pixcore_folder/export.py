@@ -18,6 +18,7 @@ import click
 from PIL import Image as PILImage
 
 from pixcore import masks
+from pixcore.commands.run import limit_option
 from pixcore.components import Context
 from pixcore.config import apply_settings, component_config
 from pixcore.errors import DataError
@@ -44,7 +45,7 @@ output: runs/{name}
 @click.command(name="export")
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--limit", type=click.IntRange(min=1), help="The first samples alone.")
+@limit_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the benchmark.")
 def export_command(name: str, folder: Path, limit: int | None, settings: tuple[str, ...]) -> int:
     """Write the samples of benchmark NAME to FOLDER: images/, masks/, samples.csv, and run.yaml to run them.

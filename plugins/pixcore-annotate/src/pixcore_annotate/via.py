@@ -20,7 +20,7 @@ from pixcore_datasets.coco import Size, read_coco, union_of
 from pixcore_datasets.pictures import listed_in, measured, measured_of
 from pixcore_datasets.tables import read_table
 
-from pixcore.errors import DataError
+from pixcore.errors import DataError, nearest
 from pixcore.files import prepare, read_json, write_json
 from pixcore.masks import area
 
@@ -102,6 +102,10 @@ def import_via(
     unknown = sorted(said.keys() - found.keys())
     if unknown:
         raise DataError(f"{expressions} is about {unknown[0]}, which {project} does not have", hint="check file names")
+    named = [held for one in found.values() for held in (one.attributes, *(each.attributes for each in one.regions))]
+    known = set().union(*named)
+    if known and attribute not in known and expressions is None:
+        raise DataError(f"{project} has no attribute {attribute!r}", hint=nearest(attribute, known))
     entries: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     spoken = 0

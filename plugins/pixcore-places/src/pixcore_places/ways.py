@@ -12,7 +12,7 @@ import click
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.table import Table
 
-from pixcore.commands.run import carry_out, figures_written, json_option
+from pixcore.commands.run import carry_out, figures_written, json_option, limit_option
 from pixcore.config import apply_settings, read_yaml, resolve
 from pixcore.errors import ConfigError, PixcoreError, one_line
 from pixcore.files import prepare, replacing
@@ -73,7 +73,7 @@ def _main(summary: Mapping[str, Any]) -> set[str]:
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The folder of runs and of ways.html.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of every run.")
-@click.option("--limit", type=click.IntRange(min=1), help="The first samples alone.")
+@limit_option
 @json_option
 def ways(
     configs: Sequence[Path],

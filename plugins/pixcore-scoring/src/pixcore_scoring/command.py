@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pixcore.commands.run import figures_written, json_option
+from pixcore.commands.run import figures_written, json_option, limit_option
 from pixcore.plugins import registry
 from pixcore.records import Fidelity
 from pixcore.terminal import Console
@@ -36,7 +36,7 @@ from pixcore_scoring.source import notes, open_source
     show_default=True,
     help="What a sample without a line is.",
 )
-@click.option("--limit", type=click.IntRange(min=1), help="The first samples alone.")
+@limit_option
 @click.option("--sample", "names", multiple=True, metavar="ID", help="This sample alone; may be given repeatedly.")
 @json_option
 def score(
