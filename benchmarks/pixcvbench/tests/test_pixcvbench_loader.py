@@ -365,6 +365,10 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda root: (root / "Objects.csv").write_text((root / "Objects.csv").read_text().replace("\n1,1,", "\n1,0,")),
         "two rows with the Id 0",
     ),
+    "a table that breaks off behind its header": (
+        lambda root: (root / "Objects.csv").write_text("Id,file,Objects\n"),
+        "Objects.csv has no row about an image of ADE20K or COCO",
+    ),
     "damaged parquet": (
         lambda root: ((root / "CV-Bench").mkdir(), (root / "CV-Bench/test.parquet").write_bytes(b"PAR1 nonsense")),
         "can't read",
@@ -382,7 +386,7 @@ def test_every_damage_is_named(case: str, root: Path) -> None:
 def test_the_check_refuses_a_folder_without_samples_as_runs_do(root: Path) -> None:
     (root / "Objects.csv").write_text("Id,file,Objects\n")
     command = ["pixcvbench", "--root", str(root)]
-    assert_told(lambda: check_command.main(command, standalone_mode=False), "has no samples")
+    assert_told(lambda: check_command.main(command, standalone_mode=False), "Objects.csv has no row")
 
 
 class TestPlugin(PluginContract):

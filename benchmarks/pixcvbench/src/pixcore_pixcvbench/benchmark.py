@@ -113,6 +113,9 @@ class PixCVBench(Benchmark[PixCVBenchConfig]):
         if questions is None:
             notes.append("CV-Bench's questions are not there: only grounding is measured")
         rows = [row for row in self._rows() if row.source in annotations]
+        if not rows:
+            said = f"{self.config.root / _OBJECTS.path} has no row about an image of {' or '.join(annotations)}"
+            raise DataError(said, hint="is it whole?")
         sizes = self._shown_sizes(rows, questions or {})
         samples = tuple(self._sample(row, annotations[row.source], questions, sizes.get(row.file.name)) for row in rows)
         unmeasured = [sample.id for sample in samples if sample.mask is None]
