@@ -189,11 +189,7 @@ def prepare(folder: Path, given: str = "output:") -> None:
 
 
 def at_home(value: Located) -> Located:
-    """Put a home in place of `~`, another's `~name`, `$HOME` or `${HOME}` at a path's beginning; anything else stays.
-
-    Args:
-        value: A path, a text that may be one, or anything else that a config holds.
-    """
+    """Put a home in place of `~`, another's `~name`, `$HOME` or `${HOME}` where a path begins; anything else stays."""
     if isinstance(value, Path) and "\0" in str(value):
         raise ValueError("a path holds no NUL")
     if isinstance(value, (str, Path)) and str(value).startswith(("~", "$")):

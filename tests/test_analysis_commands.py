@@ -91,7 +91,7 @@ def test_score_writes_what_it_prints(root: Path, tmp_path: Path, capsys: pytest.
         (("score", "nowhere.jsonl", "--benchmark", "coco-referring", "--root", "{root}"), "can't read predictions"),
         (("score", "{file}", "--benchmark", "coco-referring", "--root", "{root}", "--sample", "77"), "'77'"),
         (
-            ("score", "{file}", "--benchmark", "coco-referring", "--root", "{root}", "--json", "/nowhere/x"),
+            ("score", "{file}", "--benchmark", "coco-referring", "--root", "{root}", "--json", "{file}/x"),
             "(choose another --json)",
         ),
         (("compare", "{file}"), "compare needs two runs"),

@@ -156,14 +156,14 @@ COMMANDS = {
     "limit beyond all": (["run", "run.yaml", "--limit", "9" * 20], ["9" * 20]),
     "a setting with a dot alone": (["run", "run.yaml", "--set", ".=1"], ["--set '.=1' has no key=value"]),
     "a setting with a part left out": (["run", "run.yaml", "--set", "points..k=1"], ["points..k=1", "key=value"]),
-    "figures to a folder that is not there": (
-        ["run", "run.yaml", "--json", "no/figures.json"],
-        ["can't write no/figures.json: it is no file in a folder that is there", "choose another --json"],
+    "figures to nowhere": (["run", "run.yaml", "--json", ""], ["--json names no file", "give its name"]),
+    "figures to below a file": (
+        ["run", "run.yaml", "--json", "run.yaml/figures.json"],
+        ["can't write run.yaml: ", "choose another --json"],
     ),
-    "figures to nowhere": (["run", "run.yaml", "--json", ""], ["it is no file in a folder", "choose another --json"]),
     "figures of a run to below a file": (
         ["report", "out", "--json", "run.yaml/figures.json"],
-        ["can't write run.yaml/figures.json: it is no file in a folder that is there", "choose another --json"],
+        ["can't write run.yaml: ", "choose another --json"],
     ),
     "a shard that is none": (["run", "run.yaml", "--shard", "3/2"], ["i/n"]),
     "an unknown sample": (["run", "run.yaml", "--sample", "s99"], ["no sample 's99'"]),

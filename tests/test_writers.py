@@ -21,6 +21,12 @@ def test_what_is_written_where_a_config_does_not_say(workplace):
     assert "report: out/report.html" in done.stderr
 
 
+@pytest.mark.parametrize("folder", ["out", "figures/of/mine"])
+def test_figures_go_to_a_folder_that_is_yet_to_be_made(workplace, folder):
+    workplace("run", str(workplace.config()), "--json", f"{folder}/figures.json")
+    assert json.loads((workplace.folder / folder / "figures.json").read_text()) == workplace.summary()
+
+
 def test_a_core_alone_prints_the_table_and_says_what_would_write_a_report(workplace):
     workplace.environment["PIXCORE_PLUGINS"] = "toy"
     absent = ("jinja2", "matplotlib", "pixcore_report", "pixcore_emergence", "pixcore_datasets", "pixcore_testing")

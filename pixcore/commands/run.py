@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from pixcore import config as configs
-from pixcore.errors import ConfigError, StoreError
+from pixcore.errors import ConfigError
 from pixcore.figures.rows import to_dict
 from pixcore.files import SUMMARY, json_text, prepare, read_object, write_json
 from pixcore.notices import notice
@@ -30,8 +30,11 @@ _IN_PLACE = {"estimate": "services estimate", "profile": "profile run", "fresh_j
 
 
 def _file(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
-    if value is not None and not (value.name and value.parent.is_dir()):  # told before anything is computed
-        raise StoreError(f"can't write {value}: it is no file in a folder that is there", hint="choose another --json")
+    if value is None or str(value) == "-" or context.resilient_parsing:  # the last, where a shell completes a line
+        return value
+    if not value.name:
+        raise ConfigError("--json names no file", hint="give its name, or - to print the figures")
+    prepare(value.parent, "--json")  # before anything is computed
     return value
 
 

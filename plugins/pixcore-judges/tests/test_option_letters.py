@@ -77,6 +77,11 @@ WORDINGS = {
         (r"\boxed{E}. The answer is none of these: A is off.", ANIMALS, None),
         (r"\boxed{B}. Answer: A", ANIMALS, 1),
         (r"\boxed{42}. The answer is A cat.", ANIMALS, None),
+        (r"\boxed{42}. The answer is not B. The answer is C", ANIMALS, 2),
+        (r"\boxed{42}. The answer is B or C", ANIMALS, None),
+        (r"\boxed{42}. The wrong answer is B", ANIMALS, None),
+        (r"\boxed{42}. If the answer is B, I am wrong", ANIMALS, None),
+        (r"\boxed{42}. Answer: B is wrong", ANIMALS, None),
         ("The door is open in A. <|begin_of_box|>B<|end_of_box|>", DOOR, 1),
         ("It isn't open.<|begin_of_box|>(b) Closed", DOOR, 1),
     ],
@@ -483,6 +488,7 @@ NO_WAY = [
 def test_an_answer_that_goes_on_with_blanks_is_read() -> None:
     """Where each blank was looked at from each, it took an hour."""
     assert read("It is open." + " " * 100_000 + "x", DOOR).option == 0
+    assert read("It is open. <|channel|>final<|constrain|>" + " " * 300_000, DOOR).option == 0
 
 
 @pytest.mark.parametrize("wording", EVERY_WAY)

@@ -221,6 +221,8 @@ BROKEN = [
     Case("qwen3-vl", "[THINK][10, 10, 20, 20]?[/THINK][100, 200, 300, 400]", [(20, 20, 60, 40)]),
     Case("qwen3-vl", "<|channel>thought\n[10, 10, 20, 20]?<channel|>[100, 200, 300, 400]", [(20, 20, 60, 40)]),
     Case("qwen3-vl", "<|channel|>analysis<|message|>[10, 10, 20, 20], or", [], 1),
+    Case("qwen3-vl", "<think><think></think> [10, 10, 20, 20]?</think>[100, 200, 300, 400]", [(20, 20, 60, 40)]),
+    Case("qwen3-vl", "[Analysis] It is here: [100, 200, 300, 400]", [(20, 20, 60, 40)]),
 ]
 
 

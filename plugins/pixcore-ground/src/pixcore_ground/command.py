@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pixcore import config as configs
-from pixcore.commands.run import figures_written
+from pixcore.commands.run import figures_written, json_option
 from pixcore.errors import ConfigError
 from pixcore.files import prepare, written_beside
 from pixcore.masks import RLE, area
@@ -37,7 +37,7 @@ from pixcore_ground.picture import ground_picture
     type=click.Path(path_type=Path, dir_okay=False),
     help="The picture, a PNG; IMAGE with -grounded.png by default.",
 )
-@click.option("--json", "written", type=click.Path(path_type=Path, dir_okay=False), help="All figures; - prints them.")
+@json_option
 def ground(
     image: Path,
     expression: str,

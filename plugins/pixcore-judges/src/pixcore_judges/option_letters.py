@@ -36,7 +36,7 @@ from pixcore_judges.wordings import (
     words_of,
 )
 
-_NONE, _SEVERAL = "names no option", "names several options"
+_NONE, _SEVERAL, _BY_LETTER = "names no option", "names several options", "its letter"
 _LEADS = ("answer is", "answer is:", "answer:")
 
 # a letter told behind a box that names no option, as one around a formula: "\boxed{a + b}. **Answer: B**"
@@ -217,8 +217,11 @@ def read(response: str, options: Sequence[str]) -> Reading:
     numbers = [in_digits(option) for option in options]
     if reading.rule == _NONE and all(re.search(r"\d", option) for option in numbers):
         reading = _read(in_digits(answer), numbers)
-    behind = _LETTER_TOLD.findall(THOUGHT.sub(" ", response).rpartition(_BOX)[2]) if _BOX in response else []
-    return _read(behind[-1], options) if reading.rule == _NONE and behind else reading
+    if reading.rule == _NONE and _BOX in response:
+        behind = plain(THOUGHT.sub(" ", response).rpartition(_BOX)[2].partition("}")[2])
+        told = _read(behind, options) if _LETTER_TOLD.search(behind) else reading
+        return told if told.rule == _BY_LETTER else reading
+    return reading
 
 
 def _read(answer: str, options: Sequence[str]) -> Reading:
@@ -232,13 +235,13 @@ def _read(answer: str, options: Sequence[str]) -> Reading:
         if doubtful and rule in (_telling_words, _said_or_denied):
             continue  # of two options that are said in full, one may have no word of its own
         found = rule(answer, texts)
-        if len(found) > 1 and name != "its letter":
+        if len(found) > 1 and name != _BY_LETTER:
             found = _spelt(answer, options, found)
         if len(found) == 1:
             (option,) = found
             return Reading(None, _SEVERAL) if _misnamed(answer, options, option) else Reading(option, name)
         doubtful |= len(found) > 1
-        if doubtful and name == "its letter":
+        if doubtful and name == _BY_LETTER:
             break
     return Reading(None, _SEVERAL if doubtful else _NONE)
 
@@ -437,7 +440,7 @@ def _affirmed(answer: str, phrases: Sequence[Sequence[list[str]]]) -> set[int]:
 
 
 _RULES: tuple[tuple[str, Callable[[str, Sequence[list[str]]], set[int]]], ...] = (
-    ("its letter", letters_said),
+    (_BY_LETTER, letters_said),
     ("its whole text", _whole),
     ("yes or no", _yes_or_no),
     ("its text", _texts),
