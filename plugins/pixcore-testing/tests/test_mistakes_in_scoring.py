@@ -262,6 +262,11 @@ class NumbersForIds(World):
         return replace(sample, id=int(sample.id[-1]))  # type: ignore[arg-type]
 
 
+class EmptyId(World):
+    def changed(self, sample: Sample) -> Sample:
+        return replace(sample, id="" if sample.id == "sample 0" else sample.id)
+
+
 class HalfPairs(World):
     def changed(self, sample: Sample) -> Sample:
         return replace(sample, pair=sample.id)
@@ -548,7 +553,8 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (NumbersForCategories, "a sample's categories are texts", "int 3"),
         (OneTextForNotes, "notes are several lines, as a list or tuple", "str 'two samples are missing'"),
         (OneId, "every sample has an id of its own", "twice: ['one']"),
-        (NumbersForIds, "a sample's id is text", "int 0"),
+        (NumbersForIds, "nothing is raised", "a sample's id is text, got 0"),
+        (EmptyId, "a sample's id is not empty", "str ''"),
         (HalfPairs, "a pair has two samples", "alone: ['sample 0'"),
         (NumbersForPairs, "a sample's pair is text, or None", "int 1"),
         (BlankExpression, "a sample's expression is text, or None", "str ' '"),
