@@ -458,7 +458,7 @@ def resolve(document: Mapping[str, Any], registry: Registry) -> ResolvedRun:
     filled = _with_defaults(document, registry)
     sections = {key: filled.pop(key) for key in SECTIONS}
     _spell_probings(filled, registry, sections["model"])
-    config = _validated(RunConfig, filled, "")
+    config = validated(RunConfig, filled, "")
     chosen = ChosenComponents({key: _chosen(registry, kind, sections[key], key) for key, kind in SECTIONS.items()})
     lacking = [key for key in _MINING if chosen[key] is None]
     if chosen["masks"] is not None and lacking:
@@ -486,7 +486,7 @@ def _spell_probings(filled: dict[str, Any], registry: Registry, model: Any) -> N
     for at, one in enumerate(listed if isinstance(listed, list | tuple) else ()):
         section = {"name": one} if isinstance(one, str) else one
         if isinstance(section, Mapping) and section.get("name") in [*offered] and "template" not in section:
-            fidelity = _validated(RunConfig, {**filled, "protocols": [*PROBINGS]}, "").fidelity
+            fidelity = validated(RunConfig, {**filled, "protocols": [*PROBINGS]}, "").fidelity
             asked = offered[section["name"]].loaded(_part(registry, Kind.MODEL, model, "model").config, fidelity)
             spelt = {**section, "template": asked}
             filled["protocols"] = [*filled["protocols"][:at], spelt, *filled["protocols"][at + 1 :]]
@@ -521,7 +521,7 @@ def _with_defaults(document: Mapping[str, Any], registry: Registry) -> dict[str,
     known = {key: name for key in Control.model_fields if (name := registry.default_for(f"control.{key}"))}
     given = filled.get("control", {} if known.keys() == Control.model_fields.keys() else None)
     if isinstance(given, Mapping):
-        filled["control"] = [_validated(Control, {**known, **given}, "control")]
+        filled["control"] = [validated(Control, {**known, **given}, "control")]
     elif isinstance(given, list | tuple):
         filled["control"] = [{**known, **one} if isinstance(one, Mapping) else one for one in given]
     else:
@@ -558,7 +558,7 @@ def row_names(parts: Sequence[ChosenComponent]) -> list[str]:
 
 
 def _part(registry: Registry, kind: Kind, given: Any, where: str) -> ChosenComponent:
-    section = _validated(Section, given, where)
+    section = validated(Section, given, where)
     try:
         registration = registry.get(kind, section.name)
     except PluginError as error:
@@ -578,10 +578,11 @@ def component_config(registration: Registration, options: Mapping[str, Any], whe
     Raises:
         ConfigError: An option is unknown or has a wrong value.
     """
-    return _validated(registration.config_class, dict(options), where)
+    return validated(registration.config_class, dict(options), where)
 
 
-def _validated(model: type[Validated], given: Any, where: str) -> Validated:
+def validated(model: type[Validated], given: Any, where: str) -> Validated:
+    """Validate data with a model; where it does not fit, a ConfigError says what is wrong and what is allowed."""
     try:
         return model.model_validate(given)
     except ValidationError as error:

@@ -33,25 +33,25 @@ def test_runs_are_those_that_one_counts(seed: int, shapes: list[tuple[int, int, 
     runs, first = run_lengths(counts, str)
     for index, mask in enumerate(drawn):
         assert runs[first[index] : first[index + 1]].tolist() == plain_runs(mask)
-    assert covered(counts, str).tolist() == [mask.size for mask in drawn]
+    assert covered(*run_lengths(counts, str)).tolist() == [mask.size for mask in drawn]
 
 
 def test_long_runs_and_empty_text() -> None:
     big = masks.encode(np.zeros((4000, 3000), bool))
-    assert covered([big["counts"], "", big["counts"]], str).tolist() == [12_000_000, 0, 12_000_000]
-    assert covered([], str).tolist() == []
+    assert covered(*run_lengths([big["counts"], "", big["counts"]], str)).tolist() == [12_000_000, 0, 12_000_000]
+    assert covered(*run_lengths([], str)).tolist() == []
 
 
 @pytest.mark.parametrize("damaged", ["é", "!!", "000k", "OOOOPO", "o" * 20 + "0"])
 def test_damage_names_the_mask(damaged: str) -> None:
     sound = masks.encode(np.eye(7, dtype=bool))["counts"]
     with pytest.raises(DataError, match=r"^second has"):
-        covered([sound, damaged, sound], ["first", "second", "third"].__getitem__)
+        run_lengths([sound, damaged, sound], ["first", "second", "third"].__getitem__)
 
 
 def test_runs_that_do_not_fill_their_mask_are_counted() -> None:
     sound = masks.encode(np.eye(7, dtype=bool))["counts"]
-    assert covered([sound, sound[:-1]], str)[1] != 49
+    assert covered(*run_lengths([sound, sound[:-1]], str))[1] != 49
 
 
 @settings(deadline=None, max_examples=60)

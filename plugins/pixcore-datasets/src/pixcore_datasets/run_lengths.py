@@ -84,7 +84,7 @@ def _filling(counts: Sequence[str], name: Callable[[int], str], size: tuple[int,
     A mask with runs of no pixel in it is written anew, so that equal masks are equal texts.
     """
     runs, first = run_lengths(counts, name)
-    for place in (_sums(runs, first) != size[0] * size[1]).nonzero()[0][:1]:
+    for place in (covered(runs, first) != size[0] * size[1]).nonzero()[0][:1]:
         raise DataError(f"{name(place)} has counts that do not fill {size[0]}x{size[1]} pixels", hint="is it damaged?")
     found = [RLE(size=[size[1], size[0]], counts=text) for text in counts]
     nothing = runs == 0
@@ -144,17 +144,8 @@ def run_lengths(counts: Sequence[str], name: Callable[[int], str]) -> tuple[Ints
     return runs, first
 
 
-def covered(counts: Sequence[str], name: Callable[[int], str]) -> Ints:
-    """Count the pixels that the runs of each mask fill, inside and outside together.
-
-    Raises:
-        DataError: A text is damaged.
-    """
-    return _sums(*run_lengths(counts, name))
-
-
-def _sums(runs: Ints, first: Ints) -> Ints:
-    """Add up the runs of each mask."""
+def covered(runs: Ints, first: Ints) -> Ints:
+    """Count the pixels that the runs of each mask fill, inside and outside together; arguments as of `run_lengths`."""
     sums, filled = np.zeros(len(first) - 1, np.int64), np.diff(first) > 0
     sums[filled] = np.add.reduceat(runs, first[:-1][filled]) if filled.any() else 0
     return sums

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pixcore.components import Config
-from pixcore.config import config_error
+from pixcore.config import validated
 from pixcore.errors import ConfigError
 from pixcore_openai.keys import read_key
 
@@ -177,7 +177,4 @@ def text_config(model: str, base_url: str | None) -> TextConfig:
     Raises:
         ConfigError: One of them is none.
     """
-    try:
-        return TextConfig(model=model, base_url=base_url)
-    except ValidationError as error:
-        raise config_error(error, TextConfig, "") from None
+    return validated(TextConfig, {"model": model, "base_url": base_url}, "")

@@ -8,10 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from pixcore.components import Config, MaskGenerator, ModelConfig
-from pixcore.config import ChosenComponent, Section, component_config, config_error
+from pixcore.config import ChosenComponent, Section, component_config, validated
 from pixcore.errors import ConfigError
 from pixcore.plugins import Kind, registry
 from pixcore.records import PointPrompt, Protocol
@@ -21,10 +21,7 @@ from pixcore_places.conventions import CONVENTIONS
 def inner(kind: Kind, section: dict[str, Any]) -> ChosenComponent:
     """Look up a component that stands inside another's options."""
     where = f"{kind.value}.of"
-    try:
-        named = Section.model_validate(section)
-    except ValidationError as error:
-        raise config_error(error, Section, where) from None
+    named = validated(Section, section, where)
     found = registry().get(kind, named.name)
     return ChosenComponent(found, component_config(found, named.options, where))
 

@@ -12,7 +12,7 @@ from pixcore_openai.config import ServerConfig
 from pydantic import AliasChoices, Field, WithJsonSchema, model_validator
 
 from pixcore.components import ModelConfig
-from pixcore.config import ChosenComponent, Section, component_config
+from pixcore.config import ChosenComponent, Section, component_config, validated
 from pixcore.errors import ConfigError, DataError
 from pixcore.files import read_file
 from pixcore.plugins import Kind, registry
@@ -188,7 +188,7 @@ def _source(given: Any) -> Any:
 
 
 def _chosen(given: Any, where: str) -> ChosenComponent:
-    section = Section.model_validate(given)
+    section = validated(Section, given, where)
     registration = registry().get(Kind.MODEL, section.name)
     return ChosenComponent(registration, component_config(registration, section.options, where), None)
 
