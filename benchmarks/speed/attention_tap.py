@@ -1,10 +1,11 @@
 """The tap: what reading attention costs, beside plain generation and beside `output_attentions`.
 
-    python benchmarks/speed/attention_tap.py [--quick] [--device cuda] [--only time|memory|batches]
+    python benchmarks/speed/attention_tap.py [--quick] [--device cuda] [--only time|narrow|memory|batches]
 
 1. Time: greedy generation of 64 tokens with the tap open (extractor `mean`, all layers and heads) against the same
    model on plain sdpa, in turns, at LLaVA-1.5's shape: 576 visual tokens, 32 heads x 128. On a CPU a stack of 2 layers
-   in float32; on a GPU all 32 in float16. The same text is checked.
+   in float32; on a GPU all 32 in float16. The same text is checked. Then two narrow stacks of 2 layers, 256 and 1,024
+   channels, where little arithmetic hides what reading costs in Python.
 2. Memory: the peak of a generation beyond plain sdpa's, for the tap and for `output_attentions`, against the number of
    visual tokens and against the number of layers. On a CPU every allocation of torch is counted (exact, and the same on
    every machine); on a GPU the allocator's own peak is read. Where `output_attentions` would not fit, its size alone is
@@ -258,7 +259,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small shapes, few turns, nothing written")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--only", choices=["time", "memory", "batches"])
+    parser.add_argument("--only", choices=["time", "narrow", "memory", "batches"])
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--layers", type=int, default=2, help="of the stack whose time is measured on a CPU")
     parser.add_argument("--threads", type=int, default=1)
@@ -281,6 +282,12 @@ def main() -> None:
         report["time"] = measure_time(shape, 16 if quick else 64, arguments.turns, device)
         ratio = report["time"]["ratio of the best, processor" if not cuda else "ratio of the best, wall"]
         print(f"time of generation with the tap: {ratio:.3f} x plain sdpa ({shape.layers} layers)")
+    if arguments.only in (None, "narrow"):
+        shapes = [Shape(2, 4, 64, 1024, 576), Shape(2, 16, 64, 2816, 576)]
+        report["narrow"] = [measure_time(shape, 16 if quick else 64, 3 * arguments.turns, device) for shape in shapes]
+        for row in report["narrow"]:
+            channels = row["shape"]["heads"] * row["shape"]["width"]
+            print(f"2 layers of {channels} channels: {row['median ratio of a turn, processor']:.3f} x plain sdpa")
     if arguments.only in (None, "memory"):
         largest = (60 if cuda else 2) * 2**30
         heads, width = (32, 128) if cuda else (8, 16)
