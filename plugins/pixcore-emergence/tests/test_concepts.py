@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from pixcore_emergence import standing, vocabulary
-from pixcore_emergence.concepts import Concept, classify, forms
+from pixcore_emergence.concepts import Concept
 from pixcore_emergence.labelled import by_rules, cohens_kappa, evaluate, main, read_labelled
+from pixcore_emergence.rules import classify
 from pixcore_emergence.standing import Standing, read
+from pixcore_emergence.word_forms import forms
 
 from pixcore.errors import PixcoreError
 

@@ -14,7 +14,7 @@ from PIL import Image as PILImage
 from pixcore_datasets.tables import read_table
 from pixcore_emergence.command import _judged, _layers, _print
 from pixcore_emergence.command import emergence as command
-from pixcore_emergence.concepts import Concept, agreement, agreement_told, classify, judge_prompt, read_letters
+from pixcore_emergence.concepts import Concept, agreement, agreement_told, judge_prompt, read_letters
 from pixcore_emergence.curves import Curves
 from pixcore_emergence.drawings import Drawing, drawings
 from pixcore_emergence.emergence import Emergence, EmergenceTally
@@ -22,6 +22,7 @@ from pixcore_emergence.layers import _of_control
 from pixcore_emergence.looks import CONCEPTS, Look, Looks, Phrase, shares_word
 from pixcore_emergence.page import _write_csv, document
 from pixcore_emergence.regression import effects, regress
+from pixcore_emergence.rules import classify
 from pixcore_statistics.best_of import expected_best
 from pixcore_statistics.estimates import means
 from pixcore_statistics.rows_in_file import RowsInFile, summed_blocks

@@ -15,7 +15,8 @@ from pathlib import Path
 from pixcore_datasets.tables import read_table
 
 from pixcore.errors import DataError
-from pixcore_emergence.concepts import Concept, classify
+from pixcore_emergence.concepts import Concept
+from pixcore_emergence.rules import classify
 from pixcore_emergence.standing import parser
 
 COLUMNS = ("half", "expression", "text", "phrase", "first", "second")

@@ -17,7 +17,8 @@ from pixcore_scoring.evaluation import BINS
 from pixcore_statistics.rows_in_file import Ints, RowsInFile
 
 from pixcore.records import Candidate, Response, Sample
-from pixcore_emergence.concepts import Concept, classify
+from pixcore_emergence.concepts import Concept
+from pixcore_emergence.rules import classify
 
 Floats = NDArray[np.float64]
 Classifier = Callable[[str, str, Sample], Concept]
@@ -32,7 +33,7 @@ CONCEPTS = tuple(Concept)
 
 
 def by_rule(phrase: str, text: str, sample: Sample) -> Concept:
-    """Classify a phrase offline; see `pixcore_emergence.concepts`."""
+    """Classify a phrase offline; see `pixcore_emergence.rules`."""
     return classify(phrase, text=text, expression=sample.expression)
 
 

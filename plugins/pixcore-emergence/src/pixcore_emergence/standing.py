@@ -68,6 +68,14 @@ class Standing:
         return self.preposition in {"of", "from", "with", "in"} and self.verb in _MADE
 
 
+@dataclass(frozen=True)
+class Around:
+    """What else is known of a phrase: the head of what was asked for, and all that was said, in lower case."""
+
+    asked: str
+    said: str
+
+
 def read(phrase: str, text: str = "") -> Standing:
     """Read a phrase where its words first stand in its text; a text without it is not looked at."""
     phrase, text = _straight(phrase), _straight(text)

@@ -1,7 +1,6 @@
 """Hold the words that the concept rules know, in the singular, by what they mostly name.
 
-What a word names with an owner, after a preposition or under another adjective is for the rules of `concepts` to
-decide.
+What a word names with an owner, after a preposition or under another adjective is for `rules` and `senses` to decide.
 """
 
 from __future__ import annotations

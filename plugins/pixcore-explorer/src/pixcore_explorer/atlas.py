@@ -9,9 +9,10 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
-from pixcore_emergence.concepts import Concept, classify
+from pixcore_emergence.concepts import Concept
 from pixcore_emergence.emergence import Emergence, EmergenceTally, Shares, measured_ious
 from pixcore_emergence.looks import CONCEPTS
+from pixcore_emergence.rules import classify
 
 from pixcore.records import Sample, SampleResult
 from pixcore.shelf import on_disk
