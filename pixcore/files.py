@@ -110,17 +110,18 @@ def printable(text: str) -> str:
     return STEERS.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-def open_file(path: Path, what: str = "file", hint: str = "check the path") -> BinaryIO:
+def open_file(path: Path, what: str = "file", hint: str = "check the path", buffer: int = -1) -> BinaryIO:
     """Open a file of a user's, or raise a DataError; a named pipe or a device, which may never end, is refused.
 
     Args:
         path: The file.
         what: What an error calls it.
         hint: What to do where it can't be read.
+        buffer: How many bytes are read at once; -1 leaves it to Python.
     """
     with can_be_read(path, what, hint):
         # not blocking: a pipe that nobody writes to would keep us here before we know what it is
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+        file = open(path, "rb", buffer, opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             return file
         file.close()
@@ -155,9 +156,7 @@ def read_json(path: Path, hint: str = "is the file whole?") -> Any:
         raise DataError(f"{path} is not JSON: {error}", hint=hint) from error
 
 
-def read_object(
-    path: Path, hint: str = "is it a run's folder? run the config again: records are kept"
-) -> dict[str, Any]:
+def read_object(path: Path, hint: str = "is it a run's folder? run it again: records are kept") -> dict[str, Any]:
     """Read a JSON file that holds an object, such as a run's; a DataError as of `read_json` where it does not."""
     document = read_json(path, hint)
     if not isinstance(document, dict):

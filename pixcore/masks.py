@@ -99,8 +99,7 @@ def check_size(size: tuple[int, int], where: str) -> None:
         DataError: This one is.
     """
     if size[0] * size[1] > MOST_PIXELS:
-        said = f"{where} would have more than {MOST_PIXELS} pixels"
-        raise DataError(said, hint="is its size [height, width] in pixels?")
+        raise DataError(f"{where} would have more than {MOST_PIXELS} pixels", hint="is its size [height, width]?")
 
 
 def union(rles: Sequence[RLE], size: tuple[int, int]) -> RLE:

@@ -207,7 +207,7 @@ class Sample:
             said = f"sample {self.id} has the answer {self.answer!r}, and {len(self.options)} options"
             raise DataError(said, hint="the answer is the right option's place among them, from 0")
 
-    @property
+    @cached_property
     def absent(self) -> bool:
         """Whether the object in question is not in the image."""
         return self.mask is not None and area(self.mask) == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,8 @@ def candidate_ious(sample: Sample, candidates: Sequence[Candidate]) -> list[NDAr
 def _ious(candidates: tuple[Candidate, ...], counts: str, height: int, width: int) -> list[NDArray[np.float64]]:
     values = masks.iou([mask for one in candidates for mask in one.masks], [RLE(size=[height, width], counts=counts)])
     values.flags.writeable = False
-    return np.split(values[:, 0], np.cumsum([len(one.masks) for one in candidates])[:-1]) if candidates else []
+    ends = accumulate(len(one.masks) for one in candidates)
+    return [values[end - len(one.masks) : end, 0] for one, end in zip(candidates, ends, strict=True)]
 
 
 def measured(sample: Sample, result: ProtocolResult) -> ProtocolResult:

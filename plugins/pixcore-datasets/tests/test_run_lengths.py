@@ -49,6 +49,29 @@ def test_damage_names_the_mask(damaged: str) -> None:
         run_lengths([sound, damaged, sound], ["first", "second", "third"].__getitem__)
 
 
+def written(number: int) -> str:
+    """One of COCO's numbers, as its C code writes them."""
+    text = ""
+    while True:
+        digit, number = number & 31, number >> 5
+        more = number != -1 if digit & 16 else number != 0
+        text += chr(digit + 32 * more + 48)
+        if not more:
+            return text
+
+
+def test_the_largest_mask_is_read() -> None:
+    largest = masks.empty((1 << 14, 1 << 14))
+    assert parse(largest, where="mask") == largest
+
+
+@pytest.mark.parametrize("numbers", [[1, 1, 1, *[1 << 29, 0] * 8, 1], [1, 1, 1, *[(1 << 29) - 1, 0] * 8, 9]])
+def test_runs_that_come_round_to_small_ones_again_are_refused(numbers: list[int]) -> None:
+    """Eight differences of 2²⁹ are none in 32 bits."""
+    with pytest.raises(DataError, match="absurd|negative"):
+        run_lengths(["".join(map(written, numbers))], str)
+
+
 def test_runs_that_do_not_fill_their_mask_are_counted() -> None:
     sound = masks.encode(np.eye(7, dtype=bool))["counts"]
     assert covered(*run_lengths([sound, sound[:-1]], str))[1] != 49

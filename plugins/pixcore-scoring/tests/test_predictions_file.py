@@ -151,7 +151,9 @@ def opened(path: Path) -> tuple[PredictionsFile, str]:
     samples = [
         Sample(str(n), Image(lambda: b"", "none", (2, 2)), "Is it?", ("Yes", "No"), 0, "it", rle) for n in range(4)
     ]
-    lines = [{"sample_id": str(n), "protocol": "letter", "text": "AB"[n % 2], "prompt": 20_000 * "x"} for n in range(4)]
+    lines = [
+        {"sample_id": str(n), "protocol": "letter", "text": "AB"[n % 2], "prompt": 100_000 * "x"} for n in range(4)
+    ]
     others = [{**line, "text": {"A": "B", "B": "A"}[line["text"]]} for line in lines]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     file = PredictionsFile(path, lambda: iter(samples), fidelity=Fidelity.CORRECTED)

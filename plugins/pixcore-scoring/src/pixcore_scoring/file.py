@@ -51,6 +51,8 @@ AnswerJudge = Callable[[Sample, Judged | None, str], Verdict | None]
 
 Missing = Literal["fail", "skip", "error"]
 
+_AT_ONCE = 1 << 18  # bytes: lines with masks are long, and with the usual 8 KiB reading them is three times as dear
+
 
 def letter_judge_of(fidelity: Fidelity, *, bare_letters: bool = False) -> AnswerJudge:
     """Give the judge that reads letters by the fidelity's rule and leaves free answers alone."""
@@ -139,7 +141,7 @@ class PredictionsFile:
         self._missing: Missing = missing
         self._select = tuple(dict.fromkeys(select))
         self.rechosen = [name for name in self._select if anew and name in self._strategies]
-        self._file = open_file(path, "predictions")
+        self._file = open_file(path, "predictions", buffer=_AT_ONCE)
         weakref.finalize(self, self._file.close)
         ids = _ids(samples())
         wanted = _ids(asked()) if asked is not None else ids
