@@ -68,7 +68,7 @@ def test_the_largest_mask_is_read() -> None:
 @pytest.mark.parametrize("numbers", [[1, 1, 1, *[1 << 29, 0] * 8, 1], [1, 1, 1, *[(1 << 29) - 1, 0] * 8, 9]])
 def test_runs_that_come_round_to_small_ones_again_are_refused(numbers: list[int]) -> None:
     """Eight differences of 2²⁹ are none in 32 bits."""
-    with pytest.raises(DataError, match="absurd|negative"):
+    with pytest.raises(DataError, match=r"absurd|negative"):
         run_lengths(["".join(map(written, numbers))], str)
 
 
