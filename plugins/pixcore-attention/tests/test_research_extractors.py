@@ -25,6 +25,7 @@ from pydantic import ValidationError
 from scipy.special import softmax
 
 from pixcore.components import Config, Context
+from pixcore.errors import StoreError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.records import Fidelity, Image, Protocol, Request
 
@@ -69,6 +70,12 @@ def test_raw_names_a_file_for_an_id_of_any_length(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(file_name(one, "segment") for one in ids)
     assert len({file_name(one, "segment") for one in ids}) == 2
     assert all(len(path.name) <= 255 and path.name.endswith("-segment.npy") for path in tmp_path.iterdir())
+
+
+def test_raw_says_before_the_run_that_its_folder_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"file.*choose another folder:"):
+        RawConfig(folder=tmp_path / "file").check_ready()
 
 
 def test_raw_keeps_one_map_a_layer(rng: np.random.Generator) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pixcore_attention.config import BorderMaskConfig, DivideConfig, SinkFilterConfig, SmoothConfig
 from pixcore_attention.transforms import BorderMask, DivideByReference, SinkFilter, Smooth, SubtractMean
+from pydantic import ValidationError
 from scipy.ndimage import gaussian_filter
 
 from pixcore.components import MapTransform, NoConfig
@@ -95,6 +96,11 @@ def test_smoothing_stays_in_its_grid(rng: np.random.Generator) -> None:
             np.testing.assert_allclose(result, gaussian_filter(cells, 0.8, mode="nearest"), atol=1e-6)
     none = TILES.grid_of < 0
     np.testing.assert_array_equal(found[:, none], maps[:, none])
+
+
+def test_a_smoothing_that_no_memory_holds_is_refused_with_the_config() -> None:
+    with pytest.raises(ValidationError):
+        SmoothConfig(sigma=1e308)
 
 
 def test_the_border_holds_no_peak(rng: np.random.Generator) -> None:

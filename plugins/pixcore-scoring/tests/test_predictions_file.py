@@ -49,6 +49,11 @@ def test_what_a_run_did_not_grade_is_not_graded_when_its_file_is_read_again(work
     assert scored(workplace, *asked)["rows"][0]["figures"][accuracy]["value"] is not None
 
 
+def test_a_judge_of_no_name_is_not_the_default_one(workplace):
+    workplace("run", str(workplace.config()))
+    assert "offers the judge ''" in workplace("score", "out", "--judge", "", status=2).stderr
+
+
 def test_a_line_about_no_sample_of_the_benchmark_is_named_whatever_is_asked_for(workplace):
     workplace("run", str(workplace.config()))
     lines = workplace.predictions()

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Field, field_validator
 
 from pixcore.components import Config
+from pixcore.files import prepare
 
 Query = Literal["predicting", "emitted"]
 
@@ -62,6 +63,15 @@ class RawConfig(Config):
     folder: Path | None = None
     warn_above: float = Field(default=1.0, ge=0)
 
+    def check_ready(self) -> None:
+        """Make the folder.
+
+        Raises:
+            StoreError: It can't be written.
+        """
+        if self.folder is not None:
+            prepare(self.folder, "folder:")
+
 
 class LocalizationHeadsConfig(Config):
     """Options of `localization-heads`: the few heads whose attention is compact.
@@ -76,7 +86,7 @@ class LocalizationHeadsConfig(Config):
 
     chosen: Annotated[tuple[tuple[int, int], ...] | None, Field(min_length=1), AfterValidator(_once)] = None
     count: int = Field(default=3, ge=1)
-    sigma: float = Field(default=1.0, ge=0)
+    sigma: float = Field(default=1.0, ge=0, le=1000)
     threshold: float = Field(default=0.001, ge=0)
 
     @field_validator("chosen")
@@ -151,7 +161,7 @@ class SmoothConfig(Config):
         sigma: Standard deviation of the Gaussian, in cells.
     """
 
-    sigma: float = Field(default=1.0, gt=0)
+    sigma: float = Field(default=1.0, gt=0, le=1000)
 
 
 class BorderMaskConfig(Config):

@@ -244,7 +244,8 @@ def answer_judge(
         PluginError: The named judge is not installed.
     """
     letters = letter_judge_of(context.fidelity, bare_letters=bare_letters)
-    registration = plugins.get(Kind.JUDGE, judge) if judge else next(iter(plugins.defaults(Kind.JUDGE)), None)
+    default = next(iter(plugins.defaults(Kind.JUDGE)), None)
+    registration = default if judge is None else plugins.get(Kind.JUDGE, judge)
     if registration is None:
         return letters
     made: list[Judge[Any]] = []
