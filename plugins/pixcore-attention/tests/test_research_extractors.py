@@ -240,3 +240,17 @@ def test_what_is_named_twice_is_refused_as_it_would_count_twice(kind: type[Confi
 def test_grids_must_be_known() -> None:
     with pytest.raises(ValueError, match="layouts"):
         LocalizationHeads(LocalizationHeadsConfig()).begin(1, 1, 1, 7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (MeanConfig, {"heads": [-1, 3]}),
+        (RawConfig, {"heads": [0, -1]}),
+        (LocalizationHeadsConfig, {"chosen": [[0, -1], [1, 3], [0, 3]]}),
+    ],
+)
+def test_heads_that_may_be_one_are_refused(kind: type[Config], options: dict[str, Any]) -> None:
+    """How many there are the model alone knows, and one that is named from both ends would count twice."""
+    with pytest.raises(ValidationError, match="all from the end"):
+        kind.model_validate(options)

@@ -296,7 +296,7 @@ def test_localization_heads_choose_before_they_add(folder: Callable[[str], Path]
     same(fixed, response)
 
 
-@pytest.mark.parametrize("chosen", [((-1, -1), (-2, 1)), ((1, 3), (0, 1), (0, -1))])
+@pytest.mark.parametrize("chosen", [((-1, -1), (-2, 1)), ((1, -1), (0, 1), (0, 3))])
 def test_chosen_heads_are_found_from_either_end(folder: Callable[[str], Path], chosen: Any) -> None:
     model, seen = adapter(folder("llava_next")), Recorder()
     [response] = model.answer([ask()], LocalizationHeads(LocalizationHeadsConfig(chosen=chosen, sigma=0)))

@@ -127,14 +127,3 @@ def test_a_layer_that_is_not_there_is_refused_by_config_json_alone(
     ):
         with pytest.raises(ModelError, match=rf"the model has no {asked} .*it has \d, counted from 0"):
             one.answer([request], extractor)
-
-
-@pytest.mark.parametrize("extractor", [mean(heads=[3, -1]), mean(layers=[-2, 0])])
-def test_one_head_or_layer_that_is_named_from_both_ends_is_refused(
-    checkpoint: Callable[..., Path], tmp_path: Path, extractor: Mean
-) -> None:
-    (tmp_path / "config.json").write_bytes((checkpoint("llava_next") / "config.json").read_bytes())
-    one = TransformersAdapter(TransformersConfig(checkpoint=str(tmp_path)))
-    request: Request = requests_of(QUESTIONS, 1, Protocol.QUESTION)[0]
-    with pytest.raises(ModelError, match=r"of the model are one \(name it once\)"):
-        one.answer([request], extractor)

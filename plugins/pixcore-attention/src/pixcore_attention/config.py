@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -22,8 +23,21 @@ def _once(named: Named) -> Named:
     return named
 
 
+def _from_one_end(named: Sequence[int], what: str = "heads") -> None:
+    """Refuse numbers from both ends, of which two may mean one: how many a model has is not known here."""
+    if len({number < 0 for number in named}) > 1:
+        raise ValueError(f"count all {what} from the start (0, 1, ...) or all from the end (-1, -2, ...)")
+
+
+def _heads(named: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    _from_one_end(named or ())
+    return named
+
+
 NamedOnce = Annotated[tuple[int, ...] | None, Field(min_length=1), AfterValidator(_once)]
-"""Layers or heads, each named once; None for all."""
+"""Layers, each named once; None for all. A reader counts one that is named from both ends once."""
+Heads = Annotated[NamedOnce, AfterValidator(_heads)]
+"""Heads, each named once, all from the start or all from the end; None for all."""
 
 
 class MeanConfig(Config):
@@ -31,14 +45,14 @@ class MeanConfig(Config):
 
     Attributes:
         layers: Decoder layers, negative from the end.
-        heads: Heads, negative from the end.
+        heads: Heads; all negative, they count from the end.
         query: Which row belongs to a token: that of the token before it, which predicts it, or its own.
         prefill_row: The prompt row read for the first token: -1 is the row that predicts it; -2 is what the released
             code reads. Left out: -2 under `published`, -1 under `corrected`.
     """
 
     layers: NamedOnce = None
-    heads: NamedOnce = None
+    heads: Heads = None
     query: Query = "predicting"
     prefill_row: Literal[-1, -2] | None = None
 
@@ -48,7 +62,7 @@ class RawConfig(Config):
 
     Attributes:
         layers: Decoder layers, negative from the end.
-        heads: Heads, negative from the end.
+        heads: Heads; all negative, they count from the end.
         query: Which row belongs to a token.
         reduce: `heads`: each layer's rows are averaged over its heads while they are seen, so that one map a layer is
             kept, as if it were a layer's only head. Left out: all heads are.
@@ -57,7 +71,7 @@ class RawConfig(Config):
     """
 
     layers: NamedOnce = None
-    heads: NamedOnce = None
+    heads: Heads = None
     query: Query = "predicting"
     reduce: Literal["heads"] | None = None
     folder: Path | None = None
@@ -91,10 +105,12 @@ class LocalizationHeadsConfig(Config):
 
     @field_validator("chosen")
     @classmethod
-    def _from_one_end(cls, chosen: tuple[tuple[int, int], ...] | None) -> tuple[tuple[int, int], ...] | None:
-        """Take layers that are in order whatever the model's depth."""
-        if len({layer < 0 for layer, _ in chosen or ()}) > 1:
-            raise ValueError("count all layers from the start (0, 1, ...) or all from the end (-1, -2, ...)")
+    def _in_order(cls, chosen: tuple[tuple[int, int], ...] | None) -> tuple[tuple[int, int], ...] | None:
+        """Take layers that are in order whatever the model's depth, and heads that are several in their layer."""
+        pairs = chosen or ()
+        _from_one_end([layer for layer, _ in pairs], "layers")
+        for layer in {layer for layer, _ in pairs}:
+            _from_one_end([head for its, head in pairs if its == layer], f"heads of layer {layer}")
         return chosen
 
 

@@ -337,7 +337,4 @@ def _counted(what: str, asked: Sequence[int], there: range) -> tuple[int, ...]:
     for index, given in zip(found, asked, strict=True):
         if index not in there:
             raise ModelError(f"the model has no {what} {given}", hint=f"it has {count}, counted from 0")
-        first = asked[found.index(index)]
-        if first != given:  # a mean would count it twice
-            raise ModelError(f"{what} {first} and {what} {given} of the model are one", hint="name it once")
     return found
