@@ -9,12 +9,15 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import tomllib
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import click
 import yaml
 from pixcore_testing.schema import attribute_texts, json_schema
+from pydantic import AliasChoices
 
 import pixcore
 from pixcore import errors, hookspecs, records
@@ -164,7 +167,7 @@ def kind_page(kind: Kind, found: Registry) -> str:
 
 
 def _component(one: Registration) -> str:
-    lines = [f"### `{one.name}`\n", f"{_sentence(one.summary)} From `{one.distribution}`."]
+    lines = [f"### `{one.name}`\n", f"{_cell(_sentence(one.summary))} From `{one.distribution}`."]
     if one.default:
         lines.append("Serves where a config says nothing.")
     options = _options(one)
@@ -178,8 +181,24 @@ def _options(one: Registration) -> list[str]:
     rows = []
     for name, field in one.config_class.model_fields.items():
         default = "needed" if field.is_required() else f"`{_shown(field.get_default(call_default_factory=True))}`"
-        rows.append(f"| `{name}` | {default} | {_cell(texts.get(name, ''))} |")
+        text = texts.get(name, "")
+        allowed = _allowed(field.annotation)
+        if any(one not in text for one in allowed):
+            text += f" One of: {', '.join(f'`{one}`' for one in allowed)}."
+        if isinstance(field.validation_alias, AliasChoices):
+            text += f" Also called {', '.join(f'`{one}`' for one in field.validation_alias.choices if one != name)}."
+        rows.append(f"| `{name}` | {default} | {_cell(text)} |")
     return rows
+
+
+def _allowed(annotation: Any) -> list[str]:
+    """The values that an option may have, where they are few and known; empty where it may have others."""
+    if get_origin(annotation) is Literal:
+        return [_shown(one) for one in get_args(annotation)]
+    if inspect.isclass(annotation) and issubclass(annotation, Enum):
+        return [_shown(one) for one in annotation]
+    parts = [one for one in get_args(annotation) if one is not type(None)]
+    return _allowed(parts[0]) if len(parts) == 1 and len(get_args(annotation)) == 2 else []
 
 
 def config(found: Registry) -> str:
@@ -224,7 +243,7 @@ def commands(found: Registry) -> str:
         "ours, 130 when it was stopped."
     ]
     for guest in sorted(found.guests(GuestKind.COMMAND), key=lambda one: one.name):
-        if guest.distribution in OURS | {"pixcore"}:
+        if guest.distribution in OURS:
             parts.append(_command(guest.name, guest.loaded, guest.distribution))
     return "\n\n".join(parts) + "\n"
 
@@ -317,19 +336,22 @@ def packages(found: Registry) -> str:
                 offers[guest.distribution].append(f"{kind.value} `{guest.name}`")
     called = pixcore._FACE["pixcore_notebook"].split()
     offers["pixcore-notebook"] += [f"[`pixcore.{name}`](../reference/api/pixcore.md)" for name in called]
-    rows = "\n".join(f"| `{name}` | {', '.join(given)} |" for name, given in offers.items() if given)
+    rows = "\n".join(f"| `{name}` | {_cell(OURS[name])} | {', '.join(given)} |" for name, given in offers.items())
     head = (
         "# What ships\n\nEach is a package of its own, which `pip install NAME` adds. How to make one more is a "
         "[tutorial](../tutorials/model-adapter.md); which name to give it is said [here](naming.md).\n\n"
     )
-    return f"{head}| package | what it adds |\n|---|---|\n{rows}\n"
+    return f"{head}| package | what it is | what it offers by name |\n|---|---|---|\n{rows}\n"
 
 
 ROOT = Path(__file__).parents[1]
-OURS = frozenset(path.parent.name for path in ROOT.glob("*/pixcore-*/pyproject.toml")) | {
-    f"pixcore-{path.parent.name}" for path in ROOT.glob("benchmarks/*/pyproject.toml")
-}
-"""The packages of this repository."""
+_PROJECTS = [
+    tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    for pattern in ("pyproject.toml", "plugins/*/pyproject.toml", "benchmarks/*/pyproject.toml")
+    for path in ROOT.glob(pattern)
+]
+OURS: dict[str, str] = {project["name"]: project["description"] for project in _PROJECTS}
+"""The packages of this repository, each with what it is."""
 
 
 def _ours(found: Registry, kind: Kind) -> list[Registration]:
@@ -346,6 +368,8 @@ def _documented(name: str, *, level: int, root: bool = True, members: list[str] 
 def _shown(value: Any) -> str:
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(_shown(one) for one in value) + "]"
+    if isinstance(value, Path):
+        return value.as_posix()
     if hasattr(value, "value"):
         return str(value.value)
     if hasattr(value, "name"):
@@ -354,7 +378,9 @@ def _shown(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "\\|")
+    """A text in a table; what looks like a tag (`<seg>`) stays to be seen."""
+    parts = re.sub(r"\s+", " ", text).replace("|", "\\|").split("`")
+    return "`".join(part if number % 2 else part.replace("<", "&lt;") for number, part in enumerate(parts))
 
 
 def _sentence(text: str) -> str:

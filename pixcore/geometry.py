@@ -62,7 +62,7 @@ class VisualGrid:
         The offset is floored to a whole pixel, as LLaVA's `expand2square` does.
         """
         (width, height), side = size, max(size)
-        x0, y0 = -float((side - width) // 2), -float((side - height) // 2)
+        x0, y0 = float(-((side - width) // 2)), float(-((side - height) // 2))
         return cls(rows, cols, (x0, y0, x0 + side, y0 + side))
 
     @classmethod

@@ -18,7 +18,7 @@ from pixcore.components import Config
 from pixcore.config import apply_settings, config_error, read_yaml, resolve
 from pixcore.errors import ConfigError
 from pixcore.files import at_home
-from pixcore.plugins import registry
+from pixcore.plugins import Kind, registry
 
 
 def test_settings_reach_everywhere():
@@ -249,3 +249,19 @@ def test_a_plugins_probing_is_asked_under_a_fidelity_that_there_is() -> None:
     document = {"benchmark": None, "model": "mini", "protocols": ["box"], "fidelity": "exact"}
     with pytest.raises(ConfigError, match="fidelity: got 'exact'"):
         resolve(document, registry())
+
+
+@pytest.mark.parametrize("kind", [Kind.MODEL, Kind.MASKS])
+def test_weights_of_no_name_are_refused_whichever_component_reads_them(kind: Kind) -> None:
+    """An empty name was the current folder's."""
+    named = ("checkpoint", "lora_adapter", "vision_tower", "towers", "language", "clip")
+    asked = 0
+    for registration in registry().all(kind):
+        fields = registration.config_class.model_fields
+        for name in (one for one in named if one in fields and fields[one].annotation is not Path):
+            asked += 1
+            empty = [""] if name == "towers" else ""
+            needed = {} if name == "checkpoint" or not fields.get("checkpoint") else {"checkpoint": "a/b"}
+            with pytest.raises(ValidationError, match=r"a folder, or a name on the hub|at least 1 character"):
+                registration.config_class.model_validate({**needed, name: empty})
+    assert asked >= {Kind.MODEL: 8, Kind.MASKS: 2}[kind]

@@ -164,6 +164,22 @@ def test_every_kind_has_its_page(kind: Kind, written: tuple[ModuleType, dict[str
         if one.distribution in written[0].OURS:
             assert f"### `{one.name}`" in page
             assert all(f"| `{option}` |" in page for option in one.config_class.model_fields)
+    assert not re.findall(r"^\|.*\bNone\b.*", page, re.M), "YAML's word is null: None is a text there"
+    assert not re.findall(r"^[^`\n]*<\w.*", page, re.M), "a browser takes it for a tag"
+
+
+def test_the_reference_says_what_an_option_may_be_and_how_else_it_is_called(
+    written: tuple[ModuleType, dict[str, str]],
+) -> None:
+    models = written[1]["reference/kinds/model.md"]
+    assert re.search(r"^\| `base_url` \|.* Also called `server`\.", models, re.M)
+    assert re.search(r"^\| `quantization` \|.* One of: `8bit`, `4bit`\.", models, re.M)
+    assert "Default: `runs/store`." in written[1]["reference/config.md"]
+
+
+def test_every_package_is_in_the_list_of_what_ships(written: tuple[ModuleType, dict[str, str]]) -> None:
+    shipped = {"pixcore", *(path.name for path in (ROOT / "plugins").glob("pixcore-*"))}
+    assert not [name for name in shipped if f"| `{name}` | " not in written[1]["plugins/index.md"]]
 
 
 def test_every_method_of_an_interface_says_what_it_does() -> None:
@@ -183,9 +199,7 @@ def test_every_key_of_a_config_has_its_section_and_a_valid_example(written: tupl
 
 def test_every_command_and_option_has_its_line(written: tuple[ModuleType, dict[str, str]]) -> None:
     module, pages = written
-    guests = [
-        guest for guest in registry().guests(GuestKind.COMMAND) if guest.distribution in module.OURS | {"pixcore"}
-    ]
+    guests = [guest for guest in registry().guests(GuestKind.COMMAND) if guest.distribution in module.OURS]
     assert {"run", "score", "compare", "benchmarks fetch"} <= {guest.name for guest in guests}
     for guest in guests:
         _, _, section = pages["reference/cli.md"].partition(f"## `pixcore {guest.name}`\n")

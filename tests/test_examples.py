@@ -1,4 +1,4 @@
-"""The examples in docstrings do what they say."""
+"""The examples in docstrings and on pages do what they say."""
 
 from __future__ import annotations
 
@@ -27,3 +27,10 @@ def test_the_examples_of_a_module(name: str) -> None:
     result = doctest.testmod(importlib.import_module(name))
     assert result.attempted
     assert not result.failed
+
+
+def test_the_examples_on_pages() -> None:
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if ">>> " in path.read_text(encoding="utf-8")]
+    assert pages
+    for page in pages:
+        assert not doctest.testfile(str(page), module_relative=False, encoding="utf-8").failed, page

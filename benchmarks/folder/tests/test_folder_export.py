@@ -135,3 +135,20 @@ def test_a_folder_that_can_not_be_made_is_one_line(
     assert end.value.code == 2
     assert said.startswith("error: can't ")
     assert str(tmp_path / below) in said
+
+
+def test_a_benchmark_that_has_a_folder_is_written_from_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def export(*given: str) -> tuple[object, str]:
+        with pytest.raises(SystemExit) as end:
+            cli.main(["benchmarks", "export", *given])
+        return end.value.code, capsys.readouterr().err
+
+    first, again, other = (str(tmp_path / name) for name in ("first", "again", "other"))
+    assert export("mini-world", first, "--limit", "2")[0] == 0
+    assert export("folder", again, "--root", first) == (0, "")
+    found, written = (
+        [facts(one) for one in Folder(FolderConfig(root=Path(root))).samples()] for root in (first, again)
+    )
+    assert found == written
+    status, said = export("mini-world", other, "--root", first)
+    assert (status, said) == (2, "error: the benchmark 'mini-world' has no folder (leave --root out)\n")

@@ -140,7 +140,18 @@ def test_a_threshold_over_colours_is_one_of_brightness() -> None:
     pixels = np.array([[[1, 0, 0], [0, 0, 200], [130, 120, 140]]], np.uint8)
     labels = read_labels(saved(PILImage.fromarray(pixels)), "m")
     assert labels.inside(threshold=128).tolist() == [[False, True, True]]
-    assert labels.inside(threshold=300).tolist() == [[False, False, False]]
+    assert labels.inside(threshold=255).tolist() == [[False, False, False]]
+
+
+def test_a_threshold_that_no_value_can_reach_is_refused() -> None:
+    """Every object would count as absent."""
+    grey = np.array([[0, 60, 200, 255]], np.uint8)
+    for pixels in (grey, np.stack([grey, grey, 0 * grey], axis=-1)):
+        labels = read_labels(saved(PILImage.fromarray(pixels)), "m")
+        with pytest.raises(DataError, match="m can't reach threshold: 300: its values end at 255"):
+            labels.inside(threshold=300, where="m")
+    deep = read_labels(saved(PILImage.fromarray(grey.astype(np.uint16) * 257)), "m")
+    assert deep.inside(threshold=300).tolist() == [[False, True, True, True]]
 
 
 @settings(deadline=None)

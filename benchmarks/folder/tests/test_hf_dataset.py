@@ -269,6 +269,7 @@ def test_only_what_is_taken_is_decoded(tmp_path: Path) -> None:
 
 def test_what_can_not_be_loaded_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert_told(lambda: load("nobody/no-such-dataset"), "can't load the dataset nobody/no-such-dataset")
+    assert_told(lambda: load(tmp_path / "mine.parquet"), "mine.parquet (check the path)")  # the hub is not asked for it
     (tmp_path / "x.csv").write_text("a\n")
     assert_told(lambda: load(tmp_path / "x.csv"), "is no parquet or arrow file")
     (tmp_path / "x.parquet").write_bytes(b"PAR1")

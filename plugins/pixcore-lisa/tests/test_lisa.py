@@ -169,6 +169,13 @@ def test_a_tower_without_its_config_json_is_named(lisa_options: dict[str, object
         adapter(lisa_options, vision_tower=str(tmp_path)).answer(requests()[:1])
 
 
+def test_a_tower_of_no_name_is_not_the_current_folder(lisa_options: dict[str, object], tmp_path: Path) -> None:
+    config = json.loads(Path(str(lisa_options["checkpoint"]), "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"mm_vision_tower": ""}))
+    with pytest.raises(ModelError, match="a checkpoint's part has an empty name"):
+        adapter(lisa_options, checkpoint=str(tmp_path)).answer(requests()[:1])
+
+
 BOTH = ["oracle", "mask-score"]
 
 

@@ -126,6 +126,11 @@ def test_the_estimate_spends_nothing_and_comes_true(place, server):
     assert "nothing left to ask" in after
     unknown = {**place.document["judge"], "model": "my-own"}
     assert "price unknown" in place("--estimate", judge=unknown).stdout
+    refused = place("--estimate", judge=unknown, budget=5, status=2)
+    assert "price unknown" in refused.stdout
+    assert "budget: 5 USD can't be kept: the price of model 'my-own' is not known" in refused.stderr
+    budget = {"usd": 0.5, "tokens": 2_000_000}
+    assert "budget: 0.5 usd, 2,000,000 tokens\n" in place("--estimate", budget=budget).stdout
     assert (
         "price unknown" not in place("--estimate", judge=unknown, prices={"my-own": {"input": 0, "output": 0}}).stdout
     )

@@ -132,6 +132,8 @@ WHOLE = [
     Case("pixels", "at (20, 10), (40, 20), (60, 3", [(20, 10), (40, 20)]),  # a list that was cut off
     Case("pixels", "", []),
     Case("qwen3-vl", "[]", []),
+    Case("qwen3-vl", '[{"point_2d": [], "label": "dog"}]', []),  # as null: it is nowhere
+    Case("qwen3-vl", '[{"bbox_2d": [[]], "label": "a"}, {"point_2d": [100, 100], "label": "b"}]', [(20, 10)]),
     Case("qwen3-vl", "There is no dog in the image.", []),
     Case("qwen3-vl", "It has 3 legs, [sic], and (perhaps) a tail; see [1] and [2, 3, 4].", []),
 ]
@@ -143,7 +145,7 @@ BROKEN = [
     ),  # before it said anything
     Case("qwen3-vl", '[{"bbox_2d": [100, 200, 300], "label": "dog"}]', [], 1),
     Case("qwen3-vl", '[{"bbox_2d": [100, 200, 300, 400, 500], "label": "dog"}]', [], 1),
-    Case("qwen3-vl", '[{"point_2d": [], "label": "dog"}]', [], 1),
+    Case("qwen3-vl", '[{"point_2d": [-, -], "label": "dog"}]', [], 1),
     Case(
         "qwen3-vl", '[{"point_2d": [100, 100] "label": "a"} {"point_2d": [200, 200]}', [(20, 10), (40, 20)]
     ),  # no commas

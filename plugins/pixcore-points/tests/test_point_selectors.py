@@ -18,6 +18,7 @@ from pixcore_points.nulls import Centre, OtherImages
 from pixcore_points.peaks import Peak, Peaks, PositiveNegative
 from pixcore_points.random_points import RandomPoints
 from pixcore_points.regions import BoxOfRegion, WeightedCentre, peak_region
+from pydantic import ValidationError
 
 from pixcore.components import Context, NoConfig
 from pixcore.errors import SampleError
@@ -116,6 +117,12 @@ def test_random_depends_on_the_seed_and_the_sample_alone():
     assert draw(0, 7) == draw(0, 7)
     assert draw(0, 7) != draw(0, 8)
     assert draw(0, 7) != draw(1, 7)
+
+
+def test_random_points_that_fill_the_memory_are_refused_with_the_config():
+    with pytest.raises(ValidationError, match="less than or equal to 10000"):
+        RandomPointsConfig(k=10**30)
+    assert RandomPointsConfig(k=10_000).k == 10_000
 
 
 def test_random_is_uniform_over_the_pixels():

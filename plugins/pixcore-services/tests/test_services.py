@@ -49,6 +49,12 @@ def test_no_call_begins_that_could_exceed_the_budget(budget, tmp_path):
         pass
 
 
+def test_a_large_budget_is_told_in_figures():
+    spending, all_of_it = Spending(budget=Budget(tokens=2_000_000)), Expense("m", calls=1, input_tokens=2_000_001)
+    with pytest.raises(BudgetError, match="the budget of 2,000,000 tokens is spent"), spending.call(all_of_it):
+        pass
+
+
 def test_a_call_that_fails_costs_nothing(tmp_path):
     spending = Spending(budget=Budget(calls=1), ledger=tmp_path / "spending.jsonl")
     for _ in range(3):

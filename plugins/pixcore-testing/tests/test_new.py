@@ -76,6 +76,8 @@ def test_every_package_keeps_the_contract_and_is_found(environment: Environment)
     said = environment("-c", CHECK, *NAMES.values())
     for name in NAMES.values():
         assert f"plugin {name!r} keeps the contract" in said
+        assert f"command {name!r} keeps the contract" not in said, "it was checked by its name already"
+        assert f"run writer {name!r} keeps the contract" not in said
     assert "error: " not in said
 
 

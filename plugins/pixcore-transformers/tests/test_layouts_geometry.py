@@ -13,7 +13,7 @@ from pixcore_testing import check_geometry
 from pixcore_transformers.testing import RECIPES, recipes, save_checkpoint
 
 from pixcore.components import Context, ModelAdapter
-from pixcore.errors import SampleError
+from pixcore.errors import ModelError, SampleError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.plugins import Kind, registry
 from pixcore.records import Image
@@ -31,6 +31,8 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "llava, cropped": ("llava", {}),
     "llava, stretched": ("llava", {"size": {"height": 32, "width": 32}, "do_center_crop": False}),
     "llava, cropped from a larger one": ("llava", {"size": {"shortest_edge": 40}}),
+    "llava, cropped at its own size": ("llava", {"do_resize": False}),
+    "llava, padded where nothing is left to pad": ("llava", {"do_pad": True}),  # CLIP's processor pads what it cropped
     "llava_next": ("llava_next", {}),
     "llava_onevision": ("llava_onevision", {}),
     "qwen2_vl": ("qwen2_vl", {}),
@@ -69,6 +71,18 @@ def adapt(checkpoint: Callable[..., Path]) -> Adapt:
 def test_tokens_lie_where_the_layout_says(case: str, adapt: Adapt) -> None:
     family, options = CASES[case]
     assert check_geometry(adapt(family, options), (WIDE, TALL, SQUARE), draws=1) == []
+
+
+def test_a_padded_image_is_cropped_too(adapt: Adapt) -> None:
+    adapter = adapt("llava", size={"shortest_edge": 40}, **PAD)
+    assert check_geometry(adapter, (WIDE, TALL, SQUARE), draws=1) == []
+
+
+def test_a_crop_that_a_layout_does_not_know_is_refused(adapt: Adapt) -> None:
+    adapter = adapt("mistral3", {"do_center_crop": True, "crop_size": square(48)})
+    with pytest.raises(ModelError, match="cropped image") as error:
+        adapter.layout(image_of(WIDE))
+    assert "leave do_center_crop out" in error.value.hint
 
 
 def square(side: int) -> dict[str, int]:

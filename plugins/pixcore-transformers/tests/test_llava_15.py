@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, CLIPImageProcessorPil
 
 from pixcore.components import Context
-from pixcore.errors import ModelError
+from pixcore.errors import ModelError, SampleError
 from pixcore.records import Fidelity, Image, Protocol, Request
 from tests.adapters import (
     AttentionAdapterSuite,
@@ -211,6 +211,24 @@ def test_a_template_of_ones_own_takes_the_place_of_the_published_one(original: P
     other = adapter(original, prompt_template='Say {"place": 1} of <image>: {prompt}')
     assert other.prompt_ids("Where?") != plain.prompt_ids("Where?")
     assert len(other.answer(request)) == 1
+
+
+def test_a_template_that_writes_the_start_token_has_it_once(original: Path) -> None:
+    without, written = (start + "[INST] <image>\n{prompt} [/INST]" for start in ("", "<s>"))
+    expected = adapter(original, prompt_template=without).prompt_ids("Where?")
+    start = AutoTokenizer.from_pretrained(original).bos_token_id
+    assert expected.count(start) == 1
+    assert adapter(original, prompt_template=written).prompt_ids("Where?") == expected
+
+
+@pytest.mark.parametrize("layout", ["original", "hugging face"])
+def test_a_question_can_not_say_where_the_image_goes(parts: Parts, original: Path, layout: str) -> None:
+    model = adapter(
+        original if layout == "original" else parts.save_hugging_face(), prompt_template="{prompt} <image> ASSISTANT:"
+    )
+    asked = Request("0", Protocol.QUESTION, picture(40, 30), "Is <image> there?")
+    with pytest.raises(SampleError, match="holds '<image>'"):
+        model.answer([asked])
 
 
 @pytest.mark.parametrize("template", ["{prompt}", "<image> <image> {prompt}", "<image>"])

@@ -22,6 +22,7 @@ from pixcore_transformers.config import Llava15Config, TransformersConfig
 from pixcore_transformers.generation import Sampler, Settings, Unrepeated
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForImageTextToText, GPTJConfig
 
 from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError, SampleError
 from pixcore.records import Image, Protocol, Request
@@ -312,6 +313,51 @@ def test_a_checkpoint_without_a_chat_template_is_no_samples_fault(copy: Path) ->
     with pytest.raises(ModelError, match=r"has no chat template \(set prompt_template: the whole prompt, with"):
         adapter(copy).answer([ask()])
     assert adapter(copy, prompt_template="<image>\n{prompt}").answer([ask()])
+
+
+def test_a_decoder_with_attention_of_its_own_is_told_what_is_left(copy: Path) -> None:
+    config = AutoConfig.from_pretrained(copy)
+    text = config.text_config
+    config.text_config = GPTJConfig(vocab_size=text.vocab_size, n_embd=32, n_layer=2, n_head=4, rotary_dim=4)
+    AutoModelForImageTextToText.from_config(config).save_pretrained(copy)
+    with pytest.raises(ModelError, match="the attention of LlavaForConditionalGeneration can't be read") as error:
+        adapter(copy).answer([ask()])
+    assert "served" in error.value.hint
+
+
+def test_a_template_that_the_tokenizer_alone_has_is_used(copy: Path) -> None:
+    expected, template = adapter(copy).full_prompt("Where?"), copy / "chat_template.jinja"
+    settings = json.loads((copy / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings["chat_template"] = template.read_text(encoding="utf-8")
+    (copy / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    template.unlink()
+    assert adapter(copy).full_prompt("Where?") == expected
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
+        ("{% for %}", "Expected an expression"),
+        ("{{ '<image>' + messages[0]['content'] }}", "can only concatenate str"),  # a text model's
+        ("{{ messages[0]['content'][0]['no']['where'] }}", "has no attribute 'no'"),
+        (
+            "<image>{% if messages[0]['content'] is string %}{{ messages[0]['content'] }}{% endif %}",
+            "leaves the question",
+        ),
+    ],
+)
+def test_a_template_that_is_no_use_is_no_samples_fault(template: str, reason: str, copy: Path) -> None:
+    (copy / "chat_template.jinja").write_text(template, encoding="utf-8")
+    with pytest.raises(ModelError, match=reason) as error:
+        adapter(copy).answer([ask()])
+    assert error.value.hint.startswith("set prompt_template: ")
+
+
+def test_a_template_may_change_the_question(copy: Path) -> None:
+    (copy / "chat_template.jinja").write_text("<image>{{ messages[0]['content'][1]['text'] | trim | upper }}")
+    assert adapter(copy).full_prompt(" Where? ") == "<image>WHERE?"
+    assert adapter(copy).full_prompt(" ") == "<image>"
 
 
 def test_a_tokenizer_without_padding_pads_with_its_end(copy: Path, checkpoint: Callable[..., Path]) -> None:

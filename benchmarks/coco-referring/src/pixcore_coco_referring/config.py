@@ -18,7 +18,7 @@ class CocoReferringConfig(Config):
         expressions: CSV below it with `image` or `annotation_id`, and `expression`; without it, expressions stand in
             the annotation file, as `expression` or `expressions` of an annotation or an image.
         refs: RefCOCO's references below it, released (`refs(unc).p`) or as JSON, which then name the samples.
-        split: The references' split, such as val or testA; None for all.
+        split: The references' split, such as val or testA; null for all.
         images: The folder of images, from root.
     """
 

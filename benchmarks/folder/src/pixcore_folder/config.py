@@ -17,7 +17,7 @@ class TableConfig(Config):
     Attributes:
         columns: Where a column has a name of its own: which it is, such as {expression: caption, image: photo}.
         categories: Columns to break tables down by, besides `category`.
-        threshold: What counts as inside a mask file for which no value is asked: this and everything above. None: a
+        threshold: What counts as inside a mask file for which no value is asked: this and everything above. Null: a
             file has one value beside its background, and another one is refused.
     """
 
@@ -39,7 +39,7 @@ class FolderConfig(TableConfig):
 
     Attributes:
         root: The folder.
-        table: CSV, JSON or JSON Lines below it. None: samples.csv, .json or .jsonl, or metadata.csv or .jsonl.
+        table: CSV, JSON or JSON Lines below it. Null: samples.csv, .json or .jsonl, or metadata.csv or .jsonl.
         images: The folder of pictures, from root.
         masks: The folder of mask files, from root; `masks` may be missing.
     """
@@ -57,7 +57,7 @@ class HfDatasetConfig(TableConfig):
         dataset: A dataset of the hub, "owner/name"; or a parquet or arrow file, a folder that `save_to_disk` wrote, or
             any folder that `load_dataset` reads, such as an image folder.
         subset: The dataset's configuration, where it has several; a file or a saved dataset has none.
-        split: Its split; None where it has one alone.
+        split: Its split; null where it has one alone.
         revision: A branch, tag or commit on the hub; what is on this machine has none.
     """
 

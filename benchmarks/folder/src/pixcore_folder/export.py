@@ -21,7 +21,7 @@ from pixcore import masks
 from pixcore.commands.run import limit_option
 from pixcore.components import Context
 from pixcore.config import apply_settings, component_config
-from pixcore.errors import DataError
+from pixcore.errors import ConfigError, DataError
 from pixcore.files import prepare, replacing, written_beside
 from pixcore.plugins import Kind, registry
 from pixcore.records import Sample
@@ -45,15 +45,19 @@ output: runs/{name}
 @click.command(name="export")
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--root", type=click.Path(path_type=Path), help="The benchmark's folder.")
 @limit_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="An option of the benchmark.")
-def export_command(name: str, folder: Path, limit: int | None, settings: tuple[str, ...]) -> int:
+def export_command(name: str, folder: Path, root: Path | None, limit: int | None, settings: tuple[str, ...]) -> int:
     """Write the samples of benchmark NAME to FOLDER: images/, masks/, samples.csv, and run.yaml to run them.
 
     The benchmark `folder` reads it: put pictures, masks and rows of your own in their place.
     """
     registration = registry().get(Kind.BENCHMARK, name)
-    config = component_config(registration, apply_settings({}, settings), "benchmark")
+    if root is not None and "root" not in registration.config_class.model_fields:
+        raise ConfigError(f"the benchmark {name!r} has no folder", hint="leave --root out")
+    options = apply_settings({} if root is None else {"root": str(root)}, settings)
+    config = component_config(registration, options, "benchmark")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is there and not empty", hint="choose a new folder")
     written = write_folder(islice(registration.create(config, Context()).samples(), limit), folder)

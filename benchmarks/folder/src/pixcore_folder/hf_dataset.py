@@ -27,6 +27,7 @@ from pixcore_folder.labels import Labels, labels_of, read_labels
 from pixcore_folder.truth import Truth, sample_of, sized
 
 _FEW = 8  # outlines of one object that have the same number of points; and numbers of four corners
+_KINDS = {".parquet": "parquet", ".arrow": "arrow"}
 _MASK_NAMES = ("mask", "masks", "segmentation_mask", "label", "annotation")  # a picture column's, not an image's
 
 
@@ -202,6 +203,8 @@ def _loaded(library: Any, config: HfDatasetConfig) -> Any:
     """A dataset, or its splits by name."""
     path = Path(config.dataset)
     local = path.exists()
+    if not local and path.suffix.lower() in _KINDS:  # the hub need not be asked, five times, for a file
+        raise DataError(f"there is no file {path}", hint="check the path")
     if local:
         library.disable_progress_bars()
     saved = (path / "dataset_dict.json").is_file() or (path / "state.json").is_file()
@@ -219,8 +222,7 @@ def _loaded(library: Any, config: HfDatasetConfig) -> Any:
             raise DataError(f"{path} has no split {config.split!r}", hint=hint)
         return found
     if path.is_file():
-        kinds = {".parquet": "parquet", ".arrow": "arrow"}
-        kind = kinds.get(path.suffix.lower())
+        kind = _KINDS.get(path.suffix.lower())
         if kind is None:
             raise DataError(f"{path} is no parquet or arrow file", hint="benchmark folder reads a CSV or JSON table")
         return library.load_dataset(kind, data_files=str(path), split=config.split)

@@ -65,7 +65,7 @@ class Labels:
             (height, width) bool.
 
         Raises:
-            DataError: A value does not occur, or without one it is not clear what is meant.
+            DataError: A value does not occur, no pixel could reach the threshold, or it is not clear what is meant.
         """
         if wanted:
             lacking = [one for one in wanted if one not in self.present]
@@ -75,7 +75,11 @@ class Labels:
                 )
             return np.asarray(np.isin(self.values, list(wanted)))
         if threshold is not None:
-            return np.asarray((self.values if self.brightness is None else self.brightness) >= threshold)
+            compared = self.values if self.brightness is None else self.brightness
+            if threshold > (most := np.iinfo(compared.dtype).max):
+                hint = f"{most} at most; without a threshold a mask has one value beside its background"
+                raise DataError(f"{where} can't reach threshold: {threshold}: its values end at {most}", hint=hint)
+            return np.asarray(compared >= threshold)
         others = self.present[self.present != self.background]
         if len(others) > 1:
             raise DataError(

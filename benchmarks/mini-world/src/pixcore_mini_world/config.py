@@ -13,10 +13,10 @@ class MiniWorldConfig(Config):
     """The benchmark's options.
 
     Attributes:
-        pairs: how many pairs; every pair is two samples.
-        seed: another seed is another set of pictures on the same side.
-        split: the side; ``train`` is what the ``mini`` model was trained on.
-        image_size: the pictures' side in pixels.
+        pairs: How many pairs; every pair is two samples.
+        seed: Another seed is another set of pictures on the same side.
+        split: The side; `train` is what the `mini` model was trained on.
+        image_size: The pictures' side in pixels.
     """
 
     pairs: int = Field(150, ge=1)

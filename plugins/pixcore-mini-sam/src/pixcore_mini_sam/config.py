@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pixcore_sam.config import SamTransformersConfig
+from pydantic import Field
 
 SHIPPED = "shipped"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -17,7 +18,7 @@ class MiniSamConfig(SamTransformersConfig):
         checkpoint: `shipped`, or a folder that `python -m pixcore_mini_sam.train` wrote: OUT/model.
     """
 
-    checkpoint: str = SHIPPED
+    checkpoint: str = Field(default=SHIPPED, min_length=1)
 
     @property
     def source(self) -> str:

@@ -208,6 +208,8 @@ def _json(text: str) -> Found:
             yield [Stated(form, start, end, (), said, wrong="it is no list of numbers")], (match.start(), match.end())
         elif not written or written.count("[") != written.count("]"):
             yield [Stated(form, start, end, (), said, wrong="it breaks off")], (match.start(), match.end())
+        elif not written.strip("[] \n\t\r"):  # an empty list says that it is nowhere, as null does
+            yield [], (match.start(), match.end())
         elif not values or len(values) % count:
             wrong = f"it has not {'two' if count == 2 else 'four'} numbers"
             yield [Stated(form, start, end, (), said, wrong=wrong)], (match.start(), match.end())

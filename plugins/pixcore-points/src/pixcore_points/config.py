@@ -36,7 +36,7 @@ class RandomPointsConfig(Config):
         k: Points in one prompt; a control's prompts are of the run's own kind, whatever it is.
     """
 
-    k: int = Field(default=1, ge=1)
+    k: int = Field(default=1, ge=1, le=10_000)
 
     def fingerprint(self) -> str:
         """Tell controls apart from those of one point a prompt, which records of an earlier pixcore may hold."""

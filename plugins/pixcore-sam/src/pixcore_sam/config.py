@@ -92,7 +92,7 @@ class SamConceptConfig(Config):
         most: Instances at most that are given one by one, after the union of all.
     """
 
-    checkpoint: str = "facebook/sam3"
+    checkpoint: str = Field(default="facebook/sam3", min_length=1)
     revision: str | None = None
     device: str = "auto"
     threshold: float = Field(default=0.5, ge=0, lt=1)
@@ -111,7 +111,7 @@ class SamTransformersConfig(GeneratorConfig):
         revision: Of a name on the hub: a commit, branch or tag.
     """
 
-    checkpoint: str = "facebook/sam-vit-huge"
+    checkpoint: str = Field(default="facebook/sam-vit-huge", min_length=1)
     revision: str | None = None
 
     @property

@@ -22,7 +22,8 @@ from pixcore_services.spending import Spending
 def estimate(written: Path | None = None, **about: Any) -> None:
     """Say what the run of CONFIG will ask of services, and how long it will take; ask and compute nothing.
 
-    Times are those of the records that are there: `pixcore run CONFIG --limit 20` makes some.
+    Times are those of the records that are there: `pixcore run CONFIG --limit 20` makes some. Where the budget is in
+    dollars and a price is not known, the run would end with an error, and so does this.
     """
     job = planned(**about, single="an estimate")
     console, lines, computed = Console(), expected(job), left(job)
@@ -34,11 +35,14 @@ def estimate(written: Path | None = None, **about: Any) -> None:
     if not lines:
         console.print("This run asks no service.")
         return
-    console.print(table(lines, Spending.under(job.context.allowance).spent))
+    spending = Spending.under(job.context.allowance)
+    console.print(table(lines, spending.spent))
     budget = job.resolved.config.budget
     if budget is not None:
-        limits = ", ".join(f"{value:g} {unit}" for unit, value in budget.model_dump(exclude_none=True).items())
+        limits = ", ".join(f"{value:,.10g} {unit}" for unit, value in budget.model_dump(exclude_none=True).items())
         console.print(f"budget: {limits}")
+    for line in lines:
+        spending.check_priced(line.expense)
 
 
 @click.command()

@@ -108,15 +108,23 @@ class Spending:
                 finally:
                     self._promised.append(expected)
 
+    def check_priced(self, expected: Expense) -> None:
+        """Refuse what can't be held to a budget in dollars.
+
+        Raises:
+            ConfigError: The model's price is not known.
+        """
+        if self.budget is not None and self.budget.usd is not None and expected.usd is None:
+            raise ConfigError(
+                f"budget: {self.budget.usd:g} USD can't be kept: the price of model {expected.model!r} is not known",
+                hint=f"say it, per million tokens: prices: {{{expected.model}: {{input: 0.0, output: 0.0}}}}",
+            )
+
     def _check(self, expected: Expense) -> None:
+        self.check_priced(expected)
         budget = self.budget
         if budget is None:
             return
-        if budget.usd is not None and expected.usd is None:
-            raise ConfigError(
-                f"budget: {budget.usd:g} USD can't be kept: the price of model {expected.model!r} is not known",
-                hint=f"say it, per million tokens: prices: {{{expected.model}: {{input: 0.0, output: 0.0}}}}",
-            )
         self._catch_up()
         total = _known((self._spent, *self._promised, expected))
         for limit, value, unit in (
@@ -126,7 +134,7 @@ class Spending:
         ):
             if limit is not None and value > limit:
                 raise BudgetError(
-                    f"the budget of {limit:g} {unit} is spent ({_said(self._spent)})",
+                    f"the budget of {limit:,.10g} {unit} is spent ({_said(self._spent)})",
                     hint="everything answered is kept; raise budget: and run again to go on",
                 )
 

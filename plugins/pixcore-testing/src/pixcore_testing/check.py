@@ -90,10 +90,10 @@ def _named(name: str, kind: str | None, settings: tuple[str, ...], context: Cont
                 if guest.name == name:
                     yield f"{guest_kind.value} {name!r} of {guest.distribution}", partial(check_guest, guest)
     if kind in (None, _PLUGIN):
-        yield from _plugin(name)
+        yield from _plugin(name, alone=kind is not None)
 
 
-def _plugin(name: str) -> Iterator[Checked]:
+def _plugin(name: str, *, alone: bool) -> Iterator[Checked]:
     """A plugin's module, its observers, its commands, run writers and probings; components may need options."""
     for entry, target, _ in entry_points():
         if entry == name:
@@ -105,7 +105,7 @@ def _plugin(name: str) -> Iterator[Checked]:
                 yield f"observer of plugin {name!r}", partial(check_observer, plugin)
             for kind in GuestKind:
                 for guest in registry().guests(kind):
-                    if guest.plugin == name:
+                    if guest.plugin == name and (alone or guest.name != name):  # else it was checked by its name
                         yield f"{kind.value} {guest.name!r}", partial(check_guest, guest)
 
 

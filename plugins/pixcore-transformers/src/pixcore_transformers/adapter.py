@@ -19,7 +19,7 @@ from PIL.Image import Image as PILImage
 from pixcore_checkpoints.loading import loading
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter
-from pixcore.errors import ModelError, NotFiniteError, SampleError
+from pixcore.errors import ModelError, NotFiniteError, SampleError, first_line
 from pixcore.geometry import VisualLayout
 from pixcore.records import Image, Request, Response
 from pixcore_transformers.batch import Batch
@@ -41,6 +41,8 @@ from pixcore_transformers.writing import Writer
 
 ConfigT = TypeVar("ConfigT", bound=TransformersConfig)
 Extractor = AttentionExtractor[Any]
+
+_WHOLE_PROMPT = "set prompt_template: the whole prompt, with the image's placeholder and {prompt} in it"
 
 
 class _Seen(Exception):  # a signal, not a failure
@@ -96,14 +98,29 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         bare = self.family.prompt(prompt)
         if bare is not None:
             return bare
-        processor: Any = self.loaded.processor
-        if not (processor.chat_template or self.loaded.tokenizer.chat_template):
-            raise ModelError(
-                f"{self.config.checkpoint} has no chat template",
-                hint="set prompt_template: the whole prompt, with the image's placeholder and {prompt} in it",
+        written = self._templated(prompt)
+        if prompt.strip() not in written and written == self._templated(""):
+            message = f"the chat template of {self.config.checkpoint} leaves the question out"
+            raise ModelError(message, hint=_WHOLE_PROMPT)
+        return written
+
+    def _templated(self, text: str) -> str:
+        """An image and a text as the checkpoint's chat template writes them."""
+        processor, tokenizer = self.loaded.processor, self.loaded.tokenizer
+        own = getattr(processor, "chat_template", None)
+        if not (own or tokenizer.chat_template):
+            raise ModelError(f"{self.config.checkpoint} has no chat template", hint=_WHOLE_PROMPT)
+        message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}
+        try:
+            template = None if own else tokenizer.get_chat_template()
+            return str(
+                processor.apply_chat_template(  # type: ignore[union-attr]  # there is one unless encode is overridden
+                    [message], chat_template=template, add_generation_prompt=True, tokenize=False
+                )
             )
-        message = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
-        return str(processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False))
+        except Exception as error:  # a template may trip over anything
+            reason = f"the chat template of {self.config.checkpoint} can't be used: {first_line(error)}"
+            raise ModelError(reason, hint=_WHOLE_PROMPT) from error
 
     def layout_of(self, processed: Processed) -> VisualLayout:
         """Lay out the visual tokens of one request."""

@@ -10,7 +10,7 @@ from pixcore_checkpoints.fingerprints import fingerprint_of
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from pixcore.components import ModelConfig
-from pixcore.errors import ConfigError
+from pixcore.errors import ConfigError, ModelError
 from pixcore.files import at_home
 
 CHECKPOINT = AliasChoices("checkpoint", "pretrained")
@@ -40,6 +40,13 @@ class PlacingConfig(ModelConfig):
             choices = getattr(field.validation_alias, "choices", ())
             if len(named := [name for name in choices if isinstance(given, dict) and name in given]) > 1:
                 raise ValueError(f"{' and '.join(named)} are two names of one option: leave one out")
+        return given
+
+    @field_validator("checkpoint", "lora_adapter", "vision_tower", "towers", "language", "clip", check_fields=False)
+    @classmethod
+    def _names_weights(cls, given: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        if "" in (given if isinstance(given, tuple) else (given,)):
+            raise ValueError("a folder, or a name on the hub")  # an empty path is the current folder's
         return given
 
 
@@ -181,5 +188,13 @@ def tower_folder(checkpoint: str) -> str | None:
 
 
 def place(name: str, revision: str | None = None, *, offline: bool = False) -> TransformersConfig:
-    """Name a folder or a hub repository in the form that `resolve` finds and `fingerprint` hashes."""
+    """Name a folder or a hub repository in the form that `resolve` finds and `fingerprint` hashes.
+
+    Raises:
+        ModelError: The name is empty, as in a damaged config.json.
+    """
+    if not name:
+        raise ModelError(
+            "a checkpoint's part has an empty name", hint="its config.json names a folder, or one on the hub"
+        )
     return TransformersConfig.model_validate({"checkpoint": name, "revision": revision, "offline": offline})

@@ -49,6 +49,8 @@ class Llava15(Adapter[Llava15Config]):
     reproduced: they hang on the device.
     """
 
+    marks = ("<image>",)  # no token of the original layout's
+
     @cached_property
     def folder(self) -> Path:
         """The checkpoint's folder."""
@@ -84,8 +86,9 @@ class Llava15(Adapter[Llava15Config]):
         framed = self.config.framed(prompt)
         if framed is not None:
             before, _, after = framed.partition("<image>")
+        start = tokenizer.bos_token  # a template may write it itself
         return [
-            *tokenizer.encode(before, add_special_tokens=True),
+            *tokenizer.encode(before, add_special_tokens=not (start and before.startswith(start))),
             *[config.image_token_id] * self._side**2,
             *tokenizer.encode(after, add_special_tokens=False),
         ]

@@ -269,7 +269,7 @@ def install(model: PreTrainedModel, kernel: str = "sdpa") -> None:
     if text._attn_implementation != name:
         raise ModelError(
             f"the attention of {type(model).__name__} can't be read",
-            hint="its code does not use transformers' AttentionInterface; without an extractor it still answers",
+            hint="its code does not use transformers' AttentionInterface; a server may answer (model: served)",
         )
     for part in (text, *(getattr(module, "config", None) for module in model.get_decoder().modules())):
         if getattr(part, "_attn_implementation", None) == name:

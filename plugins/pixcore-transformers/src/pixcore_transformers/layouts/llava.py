@@ -49,16 +49,26 @@ def seen_box(size: tuple[int, int], settings: Any) -> tuple[float, float, float,
         settings: The image processor.
     """
     width, height = size
-    if getattr(settings, "do_pad", False):
-        return VisualGrid.padded_to_square(1, 1, size).box
+    x0, y0 = 0.0, 0.0
+    # LLaVA's own processor pads before all else; another's pads what is left of the crop, where nothing is lacking
+    if getattr(settings, "do_pad", False) and hasattr(settings, "pad_to_square"):
+        x0, y0, *_ = VisualGrid.padded_to_square(1, 1, size).box
+        width = height = max(size)
     if not getattr(settings, "do_center_crop", False):
-        return (0.0, 0.0, float(width), float(height))
+        return (x0, y0, x0 + width, y0 + height)
     shortest = settings.size.get("shortest_edge")
-    if shortest:
-        across, down = (int(side * shortest / min(width, height)) for side in size)
+    if not settings.do_resize:
+        across, down = width, height
+    elif shortest:
+        across, down = (int(side * shortest / min(width, height)) for side in (width, height))
     else:
         across, down = settings.size["width"], settings.size["height"]
     per_x, per_y = width / across, height / down  # original pixels in one of the resized image
     crop = settings.crop_size
     left, top = (across - crop["width"]) // 2, (down - crop["height"]) // 2
-    return (left * per_x, top * per_y, (left + crop["width"]) * per_x, (top + crop["height"]) * per_y)
+    return (
+        x0 + left * per_x,
+        y0 + top * per_y,
+        x0 + (left + crop["width"]) * per_x,
+        y0 + (top + crop["height"]) * per_y,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pixcore.errors import ModelError
 from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore_transformers.families import Processed, VisualFamily
 
@@ -23,7 +24,15 @@ class Pixtral(VisualFamily):
 
         The image keeps its size up to `longest_edge` and is stretched to whole cells, so that there is no rest; Mistral
         3 merges `spatial_merge_size`² patches into one.
+
+        Raises:
+            ModelError: The processor crops the image, by a setting that no checkpoint has.
         """
+        if getattr(processed.processor.image_processor, "do_center_crop", False):
+            raise ModelError(
+                "where the visual tokens of a cropped image lie is not known for this architecture",
+                hint="leave do_center_crop out of image_options, or out of preprocessor_config.json",
+            )
         height, width = (int(side) for side in processed.inputs["image_sizes"][0])
         cell = processed.config.vision_config.patch_size * getattr(processed.config, "spatial_merge_size", 1)
         grid = VisualGrid.stretched(height // cell, width // cell, processed.size)
