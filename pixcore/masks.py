@@ -82,7 +82,7 @@ def _resized(mask: Mask, size: tuple[int, int]) -> RLE:
 
 def decode(rle: RLE) -> Mask:
     """Decode to a (height, width) bool mask."""
-    return np.asarray(coco.decode(_bytes(rle)), dtype=bool)
+    return np.asarray(coco.decode(rle), dtype=bool)
 
 
 def empty(size: tuple[int, int]) -> RLE:
@@ -105,7 +105,7 @@ def check_size(size: tuple[int, int], where: str) -> None:
 def union(rles: Sequence[RLE], size: tuple[int, int]) -> RLE:
     """Unite masks of one (width, height) image; no mask gives the empty one."""
     _check_sizes(rles, [size[1], size[0]])
-    return _text(coco.merge([_bytes(rle) for rle in rles], intersect=False)) if rles else empty(size)
+    return _text(coco.merge(list(rles), intersect=False)) if rles else empty(size)
 
 
 def _check_sizes(rles: Sequence[RLE], expected: list[int]) -> None:
@@ -126,12 +126,12 @@ def resized(mask: Mask, size: tuple[int, int]) -> Mask:
 
 def area(rle: RLE) -> int:
     """Count the pixels inside a mask."""
-    return int(coco.area(_bytes(rle)))
+    return int(coco.area(rle))
 
 
 def areas(rles: Sequence[RLE]) -> NDArray[np.int64]:
     """Count the pixels inside each of any number of masks."""
-    parts = [coco.area([_bytes(rle) for rle in rles[i : i + _AT_ONCE]]) for i in range(0, len(rles), _AT_ONCE)]
+    parts = [coco.area(list(rles[i : i + _AT_ONCE])) for i in range(0, len(rles), _AT_ONCE)]
     return np.concatenate([np.zeros(0, np.int64), *parts]).astype(np.int64)
 
 
@@ -167,7 +167,7 @@ def iou(
     if not predictions or not truths:
         return np.zeros((len(predictions), len(truths)))
     _check_sizes([*predictions, *truths], list(truths[0]["size"]))
-    left, right = [_bytes(rle) for rle in predictions], [_bytes(rle) for rle in truths]
+    left, right = list(predictions), list(truths)
     values = _overlaps(left) if predictions is truths else np.asarray(coco.iou(left, right, [0] * len(right)))
     nowhere = areas(truths) == 0
     if both_empty is not EmptyMaskPolicy.ZERO and nowhere.any():
@@ -176,7 +176,7 @@ def iou(
     return values
 
 
-def _overlaps(rles: list[dict[str, Any]]) -> NDArray[np.float64]:
+def _overlaps(rles: list[RLE]) -> NDArray[np.float64]:
     """Measure masks with each other: what was measured with one half of them is the same the other way round."""
     middle = len(rles) // 2
     if middle < 16:
@@ -188,7 +188,3 @@ def _overlaps(rles: list[dict[str, Any]]) -> NDArray[np.float64]:
 def _text(rle: Mapping[str, Any]) -> RLE:
     counts = rle["counts"].decode("ascii") if isinstance(rle["counts"], bytes) else rle["counts"]
     return RLE(size=[int(n) for n in rle["size"]], counts=counts)
-
-
-def _bytes(rle: RLE) -> dict[str, Any]:
-    return {"size": rle["size"], "counts": rle["counts"].encode("ascii")}
