@@ -50,6 +50,11 @@ class RunWriter(ABC):
     def close(self) -> None:  # noqa: B027 (most have nothing to let go)
         """Let go of everything, also after a failure or where the writing was given up."""
 
+    @classmethod
+    def owes(cls, folder: Path) -> bool:
+        """Say whether something of a run is still to be told elsewhere, by the next command, though nothing changed."""
+        return False
+
 
 class PredictionsWriter(RunWriter):
     """Writes `predictions.jsonl`, which scores to the run's own figures."""

@@ -119,6 +119,18 @@ def test_every_form_of_a_project_gives_the_same_benchmark(form: Any, tmp_path: P
     assert found["the moon"].image.pixels().shape == (30, 40, 3)
 
 
+def test_a_project_in_the_benchmarks_folder_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "benchmark"
+    import_via(as_coco(tmp_path), target)
+    import_via(as_coco(tmp_path), target)
+    project = target / "annotations.json"
+    text = as_coco(tmp_path).read_text()
+    project.write_text(text)
+    with pytest.raises(DataError, match="was not made from this"):
+        import_via(project, target)
+    assert project.read_text() == text
+
+
 def test_expressions_from_a_table_and_sizes_from_the_export(tmp_path: Path) -> None:
     table = tmp_path / "said.csv"
     table.write_text("file,expression\na.jpg,the right wing\n")

@@ -218,6 +218,45 @@ def test_export_on_the_command_line_says_what_conflicts(
     assert "holds no tasks.json" in capsys.readouterr().err
 
 
+def test_an_export_replaces_its_own_file_and_nobody_elses(folder: Path, tmp_path: Path) -> None:
+    ann, target = journal(folder), tmp_path / "benchmark"
+    ann.decide("item-0", State(("23",), (), "the door", "done"))
+    path = export(folder, merge(folder).states, target)
+    ann.decide("item-1", State((), (), "the roof", "absent"))
+    export(folder, merge(folder).states, target)
+    assert len(json.loads(path.read_text())["images"]) == 2
+    other = tmp_path / "other"
+    write_tasks(other, list(read_tasks(folder).values())[:1])
+    for text in ('{"images": [], "annotations": []}', "[]", '{"images": ['):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r"annotations\.json") as refused:
+            export(folder, {}, target)
+        assert "choose another folder" in str(refused.value)
+        assert path.read_text() == text
+    path.unlink()
+    export(folder, merge(folder).states, target)
+    with pytest.raises(DataError, match="was not made from this"):
+        export(other, {}, target)
+
+
+def test_decisions_of_the_server_before_are_there_though_it_ended_after_they_were_read(folder: Path) -> None:
+    before = journal(folder)
+    before.hold()
+    before.decide("item-0", State(("23",), (), "the door", "done"))
+    half = before.path.read_bytes()[:-9]
+    before.path.write_bytes(half)  # while the server before writes
+    after = journal(folder)
+    before.path.write_bytes(b"")
+    before.decide("item-0", State(("23",), (), "the door", "done"))
+    before.decide("item-1", State((), (), "the roof", "absent"))
+    before.release()
+    after.hold()
+    assert (after["item-0"].status, after.length) == ("done", 2)
+    after.decide("item-2", State((), (), "the cat", "absent"))
+    after.release()
+    assert journal(folder).length == 3
+
+
 def test_pictures_are_found_from_a_benchmark_behind_a_link(folder: Path, tmp_path: Path) -> None:
     journal(folder).decide("item-0", State(("23",), (), "the door", "done"))
     (tmp_path / "a" / "disk" / "elsewhere").mkdir(parents=True)

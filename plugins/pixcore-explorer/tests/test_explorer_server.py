@@ -97,6 +97,20 @@ def test_a_part_that_is_done_is_no_failure(workplace: Workplace) -> None:
     assert going.state_of(folder) is None
 
 
+def test_a_run_that_takes_the_place_of_another_does_not_show_that_ones_figures(shown: Any, tmp_path: Path) -> None:
+    for name in (RUN, SUMMARY):
+        (tmp_path / name).write_text((shown.root / "first" / name).read_text())
+    config = json.loads((tmp_path / RUN).read_text())["config"]
+    ((key, found),) = runs_below([tmp_path]).items()
+    going.begin(str(tmp_path), config)
+    assert about(key, found, [tmp_path])["rows"], "it goes on with what it has"
+    model = {"name": "other", "checkpoint": "a/b"}
+    going.begin(str(tmp_path), {**config, "model": model})
+    told = about(key, found, [tmp_path])
+    assert (told["model"], told["checkpoint"], told["state"]) == ("other", "a/b", "running")
+    assert (told["rows"], told["samples"], told["seconds"]) == ([], 0, None)
+
+
 def test_a_run_on_a_cluster_says_what_each_node_does(tmp_path: Path) -> None:
     going.begin(str(tmp_path), {})
     going.advance(str(tmp_path), "2 stages", 3, 8, 1.0)
@@ -151,6 +165,19 @@ def test_an_export_that_fails_leaves_a_folder_that_takes_the_next(
         export(explorer, earlier, Console(quiet=True))
     assert (earlier / "index.html").exists(), "what an earlier export wrote stays"
     assert (earlier / "data").exists()
+
+
+def test_an_export_over_an_earlier_one_keeps_nothing_of_runs_that_are_in_it_no_more(shown: Any, tmp_path: Path) -> None:
+    site, data = tmp_path / "site", tmp_path / "site" / "data"
+    export(Explorer([shown.root / "first", shown.root / "second"]), site, Console(quiet=True))
+    first, second = shown.key("first"), shown.key("second")
+    assert {f"{first}-lines.js", f"{second}-lines.js"} <= {path.name for path in data.iterdir()}
+    (data / f"{first}-99-samples.js").write_text("of when it had more samples")
+    (data / "mine.js").write_text("somebody's own")
+    export(Explorer([shown.root / "first"]), site, Console(quiet=True))
+    left = {path.name for path in data.iterdir()}
+    assert {f"{first}-lines.js", f"{first}-0-samples.js", "runs.js", "mine.js"} <= left
+    assert not [name for name in left if name.startswith(second) or "-99-" in name]
 
 
 def test_a_run_that_can_not_be_read_is_named_and_left_out_of_an_export(shown: Any, tmp_path: Path) -> None:
@@ -239,6 +266,8 @@ def test_what_the_server_refuses(shown: Any) -> None:
         {"probing": "segment", "points": [[-1, 5, 1]]},
         {"probing": "segment", "points": [[1e9, 5, 1]]},
         {"probing": "segment", "points": [[1, 1, 1]] * 33},
+        {"probing": "segment", "points": [[1, 1, 0]]},
+        {"probing": "segment", "points": [[10**400, 1, 1]]},
         {"probing": "segment", "points": "x"},
         {"probing": "segment", "tokens": [10_000]},
         {"probing": "segment", "tokens": [True]},

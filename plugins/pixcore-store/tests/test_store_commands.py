@@ -118,6 +118,19 @@ def test_a_damaged_record_is_merged_nowhere_and_found_by_the_check(tmp_path: Pat
     assert store.path.name in done.output.replace("\n", "")
 
 
+@pytest.mark.parametrize(("damaged", "said"), [("a", "did not arrive as it was made"), ("b", "not as it was written")])
+def test_a_record_that_is_damaged_on_one_side_is_not_there_already(tmp_path: Path, damaged: str, said: str) -> None:
+    for name in "ab":
+        store_of(tmp_path / name, {"1": "one", "2": "two"}).close()
+    (path,) = (tmp_path / damaged).glob("*.sqlite")
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE records SET body = replace(body, 'two', 'six')")
+    database.close()
+    with pytest.raises(StoreError, match=said) as told:
+        merge([tmp_path / "a"], tmp_path / "b", lambda line: None)
+    assert str(path) in told.value.message
+
+
 def test_what_lies_there_is_listed(tmp_path: Path) -> None:
     store_of(tmp_path, {"1": "one", "2": "two"}).put_failure("3", "sample 3", "broke")
     (listed,) = json.loads(called(commands.ls, tmp_path, "--json").output)
@@ -185,8 +198,12 @@ def test_a_file_of_ones_own_beside_a_store_is_not_pruned(tmp_path: Path) -> None
     store.close()
     own = store.path.with_name(f"{store.path.name}-backup")
     own.write_bytes(store.path.read_bytes())
+    notes = store.path.with_name("my-notes.sqlite")
+    copied = store.path.with_name(store.path.name.replace(".sqlite", "-copied.sqlite"))
+    notes.write_text("another program's")
+    copied.write_bytes(store.path.read_bytes())
     assert f"removed: {store.path}" in called(*asked).output
-    assert list((tmp_path / "store").iterdir()) == [own]
+    assert sorted((tmp_path / "store").iterdir()) == sorted([own, notes, copied])
 
 
 def test_what_a_run_behind_a_link_needs_is_not_pruned(tmp_path: Path) -> None:

@@ -308,6 +308,21 @@ def test_a_tracker_that_failed_is_told_by_the_next_command(fails: str, workplace
     assert (site / "calls").read_text().split() == ["figures", "samples"]
 
 
+def test_a_tracker_that_failed_is_told_where_nothing_else_has_changed(workplace: Any) -> None:
+    site = with_wandb(workplace, WANDB)
+    workplace.environment["PIXCORE_PLUGINS"] = "toy,trackers,mini-world,store"
+    (site / "fails").write_text("figures")
+    benchmark = {"name": "mini-world", "pairs": 2}
+    config = str(workplace.config(writers=["predictions", "wandb"], benchmark=benchmark))
+    for _ in range(2):
+        assert "tracker wandb failed" in workplace("run", config).stderr
+    (site / "fails").unlink()
+    (site / "calls").unlink()
+    assert "nothing has changed" not in workplace("run", config).stderr
+    assert "nothing has changed" in workplace("run", config).stderr
+    assert (site / "calls").read_text().split() == ["figures", "samples"]
+
+
 def test_a_part_that_is_done_is_closed(workplace: Any) -> None:
     site = with_wandb(workplace, THAT_TELLS_ITS_END)
     config = str(workplace.config(writers=["predictions", "wandb"]))

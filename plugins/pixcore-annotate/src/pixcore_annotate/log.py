@@ -53,8 +53,8 @@ class Log(ABC, Generic[Key, Value]):
         self._said: dict[Key, Value] = {}
         self._past: list[tuple[Key, Value]] = []
         self._lock = threading.Lock()
-        self._whole: int | None = None  # bytes of whole lines, where something stands behind them
-        self._open = b""  # ends the last line, where that has no end
+        self._whole: int | None  # bytes of whole lines, where something stands behind them
+        self._open: bytes  # ends the last line, where that has no end
         self._held = FileLock(path.with_suffix(".lock"), thread_local=False)
         self._recover()
 
@@ -104,7 +104,7 @@ class Log(ABC, Generic[Key, Value]):
         return len(self._past)
 
     def hold(self) -> None:
-        """Keep every other server off this file until the process ends.
+        """Keep every other server off this file until the process ends, and read what the one before wrote meanwhile.
 
         Raises:
             DataError: One is at work on it.
@@ -115,6 +115,7 @@ class Log(ABC, Generic[Key, Value]):
             raise DataError(
                 f"{self.path} is being worked on by another pixcore annotate", hint="end that one, or take another name"
             ) from error
+        self._recover()
 
     def release(self) -> None:
         """Let others work on this file."""
@@ -163,6 +164,9 @@ class Log(ABC, Generic[Key, Value]):
             raise DataError(f"can't write {self.path}: {error.strerror}", hint="free some space") from error
 
     def _recover(self) -> None:
+        self._said.clear()
+        self._past.clear()
+        self._whole, self._open = None, b""
         if not self.path.exists():
             return
         content = read_file(self.path, "journal")

@@ -18,7 +18,7 @@ from pixcore.errors import DataError
 from pixcore.files import prepare, write_json
 from pixcore.masks import area, iou
 from pixcore_annotate.journal import Journal
-from pixcore_annotate.project import Item, State, read_tasks
+from pixcore_annotate.project import TASKS, Item, State, check_own, read_tasks
 from pixcore_annotate.review import all_reviews, reviews_of
 
 AGREE = 0.9
@@ -72,7 +72,9 @@ def merge(folder: Path, *, prefer: str | None = None) -> Merged:
     items = read_tasks(folder)
     journals = {name: Journal(folder, name, items) for name in Journal.writers(folder)}
     if prefer is not None and prefer not in journals:
-        raise DataError(f"nobody called {prefer!r} has decided anything", hint=f"there are: {', '.join(journals)}")
+        raise DataError(
+            f"nobody called {prefer!r} has decided anything", hint=f"there are: {', '.join(journals) or 'none'}"
+        )
     everybody = all_reviews(folder, items)
     states: dict[str, State] = {}
     conflicts: list[Conflict] = []
@@ -109,8 +111,13 @@ def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
 
     Returns:
         The annotation file.
+
+    Raises:
+        DataError: That file is there, and was not exported from this folder.
     """
     items = read_tasks(folder)
+    path, made = target / "annotations.json", {"description": "pixcore annotate", "tasks": digest(folder / TASKS)}
+    check_own(path, made)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, (name, state) in enumerate(states.items()):
@@ -143,8 +150,8 @@ def export(folder: Path, states: Mapping[str, State], target: Path) -> Path:
                 }
             )
     prepare(target, "folder")
-    path = target / "annotations.json"
-    document = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
+    categories = [{"id": 1, "name": "object"}]
+    document = {"info": made, "images": images, "annotations": annotations, "categories": categories}
     write_json(path, document, "folder", indent=None)
     return path
 

@@ -12,7 +12,7 @@ from pixcore_datasets.coco import Size, union_of
 from pixcore_datasets.run_lengths import parse
 
 from pixcore.errors import DataError
-from pixcore.files import prepare, read_json, write_json
+from pixcore.files import prepare, read_json, read_object, write_json
 from pixcore.masks import RLE, decode, empty, encode, union
 
 TASKS = "tasks.json"
@@ -107,6 +107,21 @@ def write_tasks(folder: Path, items: Sequence[Item]) -> None:
     check_free(folder)
     prepare(folder, "folder")
     write_json(folder / TASKS, {"items": [asdict(item) for item in items]}, "folder", indent=None)
+
+
+def check_own(path: Path, made: Mapping[str, str]) -> None:
+    """Refuse to replace a benchmark's file that somebody else made: what it says may be nowhere else.
+
+    Args:
+        path: The file.
+        made: What "info" in it says where the same work made it.
+
+    Raises:
+        DataError: It is there, and says otherwise.
+    """
+    hint = "choose another folder, or move it away"
+    if path.exists() and read_object(path, hint).get("info") != made:
+        raise DataError(f"{path} is there already, and was not made from this", hint=hint)
 
 
 def read_tasks(folder: Path) -> dict[str, Item]:

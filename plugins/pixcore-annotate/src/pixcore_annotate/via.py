@@ -23,9 +23,11 @@ from pixcore_datasets.tables import read_table
 from pixcore.errors import DataError, nearest
 from pixcore.files import prepare, read_json, write_json
 from pixcore.masks import area
+from pixcore_annotate.project import check_own
 
 _SIDES = 64
 _LISTS = ("dropdown", "radio")
+_MADE = {"description": "pixcore benchmarks import-via"}
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,9 @@ def import_via(
         Number of images, and of those that have an expression.
 
     Raises:
-        DataError: The project, an image or the table is missing or damaged.
+        DataError: The project, an image or the table is missing or damaged, or the folder's file is of another origin.
     """
+    check_own(target / "annotations.json", _MADE)
     found = read_via(project)
     said = _expressions(expressions) if expressions is not None else {}
     unknown = sorted(said.keys() - found.keys())
@@ -137,7 +140,8 @@ def import_via(
             }
             annotations.append(annotation | ({"expression": spoken_of} if spoken_of else {}))
     prepare(target, "folder")
-    document = {"images": entries, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
+    categories = [{"id": 1, "name": "object"}]
+    document = {"info": _MADE, "images": entries, "annotations": annotations, "categories": categories}
     write_json(target / "annotations.json", document, "folder", indent=None)
     return len(entries), spoken
 

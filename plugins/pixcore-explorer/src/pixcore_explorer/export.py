@@ -21,7 +21,7 @@ from pixcore_pictures.drawing import data_uri
 from pixcore_report.page import plain
 
 from pixcore.errors import DataError, PixcoreError, describe
-from pixcore.files import prepare, replacing
+from pixcore.files import can_be_written, prepare, replacing
 from pixcore.terminal import Console
 from pixcore_explorer.entries import figures_data
 from pixcore_explorer.figures import Figures
@@ -33,6 +33,8 @@ CHUNK = 24
 """How many samples a piece holds."""
 
 _MARK, _STYLE = "data-exported", "figures.css"
+_PIECE = re.compile(r"[0-9a-f]{10}-.+\.(js|csv|svg)")
+"""What a piece of a run is called, by the run's short name."""
 
 
 def export(explorer: Explorer, target: Path, console: Console) -> Path:
@@ -101,19 +103,50 @@ def _write_all(explorer: Explorer, done: list[dict[str, Any]], target: Path) -> 
     from pixcore_plots.svg import page_rules
 
     prepare(target / "data", "--export")
-    places = _places([explorer.opened(run["key"])[0] for run in done])
+    pieces = _Pieces(target / "data", _places([explorer.opened(run["key"])[0] for run in done]))
     for run in done:
         opened, looking = explorer.opened(run["key"])
-        _write_run(target / "data", run, opened, looking, places)
+        _write_run(pieces, run, opened, looking)
     with replacing(target / _STYLE, "--export") as file:
         file.write(page_rules())
     told = [run | {"path": "", "going": None} for run in done]
-    _write(target / "data", "runs", {"runs": told}, places)
+    pieces.add("runs", {"runs": told})
     for name in KINDS:
         if name != "index.html":
             (target / name).write_bytes((PAGE / name).read_bytes())
     with replacing(target / "index.html", "--export") as file:
         file.write(_page())
+    pieces.drop_others()
+
+
+class _Pieces:
+    """The pieces of an export in its folder.
+
+    Args:
+        folder: The folder.
+        places: What no piece says.
+    """
+
+    def __init__(self, folder: Path, places: re.Pattern[str]) -> None:
+        self._folder, self._places, self._written = folder, places, set[str]()
+
+    def add(self, name: str, data: Any) -> None:
+        """Write a piece, in ASCII: no text in it can end a script or a line."""
+        text = self._places.sub("", json.dumps(plain(data), separators=(",", ":")))
+        self.add_file(f"{name}.js", f"pixcoreChunk({json.dumps(name)},{text});\n")
+
+    def add_file(self, name: str, text: str) -> None:
+        """Write a file as it is."""
+        with replacing(self._folder / name, "--export") as file:
+            file.write(text)
+        self._written.add(name)
+
+    def drop_others(self) -> None:
+        """Remove what an earlier export wrote of runs and samples that are in this one no more."""
+        for path in list(self._folder.iterdir()):
+            if _PIECE.fullmatch(path.name) and path.name not in self._written:
+                with can_be_written(path, "--export"):
+                    path.unlink()
 
 
 def _page() -> str:
@@ -141,7 +174,7 @@ def _paths(value: Any) -> Iterator[Path]:
         yield Path(value)
 
 
-def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Looking, places: re.Pattern[str]) -> None:
+def _write_run(pieces: _Pieces, about: dict[str, Any], run: OpenedRun, looking: Looking) -> None:
     lines, key = run.wait(), about["key"]
     probings = run.job.resolved.config.probings
     figures = figures_data(probings)
@@ -150,19 +183,19 @@ def _write_run(folder: Path, about: dict[str, Any], run: OpenedRun, looking: Loo
     head = {"of": "", "since": 0, "total": len(lines.entries), "done": True, "error": None, "chunk": CHUNK}
     choices = looking.choices()
     data = {"entries": [*lines], "rows": lines.rows, "figures": figures, "choices": choices}
-    _write(folder, f"{key}-lines", head | data, places)
-    _write(folder, f"{key}-atlas", {"done": True, "error": None, "atlas": lines.atlas}, places)
-    _write_figures(folder, key, Figures(run, f"data/{key}-"), places)
+    pieces.add(f"{key}-lines", head | data)
+    pieces.add(f"{key}-atlas", {"done": True, "error": None, "atlas": lines.atlas})
+    _write_figures(pieces, key, Figures(run, f"data/{key}-"))
     ids = [line["id"] for line in lines]
     for number, start in enumerate(range(0, len(ids), CHUNK)):
         own = ids[start : start + CHUNK]
         samples = [_sample(run, looking, name, about["name"], list(probings)) for name in own]
-        _write(folder, f"{key}-{number}-samples", {"samples": samples}, places)
+        pieces.add(f"{key}-{number}-samples", {"samples": samples})
         small = {"thumbnails": [_thumbnails(run, one, shown, rows) for one in own]}
-        _write(folder, f"{key}-{number}-thumbnails", small, places)
+        pieces.add(f"{key}-{number}-thumbnails", small)
 
 
-def _write_figures(folder: Path, key: str, figures: Figures, places: re.Pattern[str]) -> None:
+def _write_figures(pieces: _Pieces, key: str, figures: Figures) -> None:
     """Write a run's plots in one piece, and each as files beside it."""
     from pixcore_report.plots import FILES, file_of
 
@@ -173,9 +206,8 @@ def _write_figures(folder: Path, key: str, figures: Figures, places: re.Pattern[
         for plot in drawn.plots.plots if drawn.plots is not None else ():
             for kind in FILES:
                 if drawn.plots is not None and plot.panels:
-                    with replacing(folder / f"{key}-{place}-{plot.name}.{kind}", "--export") as file:
-                        file.write(file_of(drawn.plots, plot, kind))
-    _write(folder, f"{key}-figures", {"drawn": told}, places)
+                    pieces.add_file(f"{key}-{place}-{plot.name}.{kind}", file_of(drawn.plots, plot, kind))
+    pieces.add(f"{key}-figures", {"drawn": told})
 
 
 def _sample(run: OpenedRun, looking: Looking, name: str, folder: str, probings: list[str]) -> dict[str, Any]:
@@ -194,10 +226,3 @@ def _thumbnails(run: OpenedRun, name: str, probings: Iterable[str], rows: Sequen
     except PixcoreError:
         return {"pictures": [], "of": {}}  # its image can't be read: its page says it
     return {"pictures": [data_uri(one, "webp") for one in pictures], "of": of}
-
-
-def _write(folder: Path, name: str, data: Any, places: re.Pattern[str]) -> None:
-    """Write a piece, in ASCII: no text in it can end a script or a line."""
-    text = places.sub("", json.dumps(plain(data), separators=(",", ":")))
-    with replacing(folder / f"{name}.js", "--export") as file:
-        file.write(f"pixcoreChunk({json.dumps(name)},{text});\n")

@@ -170,13 +170,15 @@ class Looking:
         width, height = sample.image.size
         try:
             array = np.asarray(points, np.float64).reshape(-1, 3)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError("points are [x, y, label] each", hint="label 1 inside, 0 outside") from error
         inside = np.isfinite(array).all() and (array[:, :2] >= 0).all() and (array[:, :2] <= (width, height)).all()
         if not 0 < len(array) <= _MOST_POINTS or not inside:
             raise DataError(
                 f"1 to {_MOST_POINTS} points inside the image are expected", hint=f"{width}x{height} pixels"
             )
+        if not (array[:, 2] > 0).any():
+            raise DataError("no point is inside of the object", hint="set one there first")
         return PointPrompt(array[:, :2].astype(np.float32), (array[:, 2] > 0).astype(np.int8))
 
     def _answer(self, reading: Reading) -> tuple[Sample, Response, NDArray[Any] | None]:

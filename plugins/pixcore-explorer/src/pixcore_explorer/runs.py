@@ -67,6 +67,8 @@ def _name(folder: Path, places: Sequence[Path]) -> str:
 def _described(folder: Path) -> dict[str, Any]:
     state, summary = going.state_of(folder), _object(folder / SUMMARY)
     document = _object(folder / RUN) or {}
+    if state is not None and state["config"] != document.get("config"):
+        document, summary = {}, None  # of the run whose place it takes
     config = (state or {}).get("config") or document.get("config") or {}
     model = config.get("model") or {}
     checkpoint = model.get("checkpoint") if isinstance(model, dict) else None

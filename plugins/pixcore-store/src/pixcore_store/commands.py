@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pixcore_store.merging import merge as merged_into
 
 _FOLDER = click.Path(path_type=Path)
 _NAMED = 5  # conflicts that are named
+_MADE = re.compile(r".+-[0-9a-f]{20}\.sqlite")  # as a run calls its stores: another database is not ours to remove
 
 
 @click.command()
@@ -149,7 +151,8 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
             raise StoreError(f"{document} is no run's: {error}", hint="move it away, or run it again") from error
     plain: Any = {"soft_wrap": True, "highlight": False}
     there = {path.name: path for path in stores_in(store)}
-    files = [path for name, path in there.items() if name not in needed and not name.startswith(f"{EXCHANGES}-")]
+    made = {name: path for name, path in there.items() if _MADE.fullmatch(name)}
+    files = [path for name, path in made.items() if name not in needed and not name.startswith(f"{EXCHANGES}-")]
     notes = {begun: note for begun in stopped if (note := noted(begun, store))[1] & there.keys()}
     for begun, (since, names) in notes.items():
         own = [path for path in files if path.name in names]

@@ -66,7 +66,7 @@ def _merge_one(file: StoreFile, store: StageStore, merged: Merged) -> None:
         merged.records += len(new)
         for row in rows:
             if row.key in there:
-                same = row.checksum == there[row.key].checksum or _same(file, store, row)
+                same = row == there[row.key] or _same(file, store, row)
                 merged.same += same
                 if not same:
                     merged.conflicts.append((file.path, row.sample_id))
@@ -94,18 +94,24 @@ def _put(file: StoreFile, store: StageStore, rows: list[Row]) -> None:
     try:
         store.put_rows(rows)
     except StoreError:
-        try:
-            file.in_memory().put_rows(rows)
-        except StoreError as error:  # not the target's fault
-            hint = f"move it away and merge the rest: pixcore store check {file.path.parent} tells which are damaged"
-            raise StoreError(f"{file.path}: {error.message}", hint=hint) from error
+        _in_memory(file, rows)  # it may not be the target's fault
         raise
 
 
-def _same(file: StoreFile, store: StageStore, row: Row) -> bool:
-    """Whether a record is the one that is there, packed by another version of a library."""
+def _in_memory(file: StoreFile, rows: list[Row]) -> StageStore:
+    """Put a source's records into a store in memory, which takes none that is damaged."""
     beside = file.in_memory()
-    beside.put_rows([row])
+    try:
+        beside.put_rows(rows)
+    except StoreError as error:
+        hint = f"move it away and merge the rest: pixcore store check {file.path.parent} tells which are damaged"
+        raise StoreError(f"{file.path}: {error.message}", hint=hint) from error
+    return beside
+
+
+def _same(file: StoreFile, store: StageStore, row: Row) -> bool:
+    """Whether a record is the one that is there, packed by another version of a library; neither may be damaged."""
+    beside = _in_memory(file, [row])
     there, given = store.get(row.key), beside.get(row.key)
     return there is not None and given is not None and _alike(there, given)
 

@@ -25,7 +25,8 @@ from pixcore.entries import entry_points
 from pixcore.errors import DataError, StoreError
 from pixcore.figures.rows import Summary
 from pixcore.files import SUMMARY, read_object, write_json
-from pixcore.runs import results
+from pixcore.plugins import registry
+from pixcore.runs import results, writers
 from pixcore.runs.plan import Run
 from pixcore.runs.results import Written
 from pixcore.stages.store import content_key
@@ -65,7 +66,7 @@ def carry_out(job: Run) -> int:
         return seen[0]
 
     status = command.carry_out(job, write=write)
-    if known and seen and status == 0 and not seen[0].summary.failed:
+    if known and seen and status == 0 and not seen[0].summary.failed and not _owed(job):
         for stage in job.stages():
             stage.store.close()  # what it wrote ahead goes into its file
         written = {name: str(path) for name, path in seen[0].paths.items()}
@@ -99,6 +100,12 @@ def _listed(folder: str) -> list[str]:
         return os.listdir(folder or ".")
     except OSError:
         return []
+
+
+def _owed(job: Run) -> bool:
+    """Whether a run writer could not tell all of a run, as where a tracker can't be reached."""
+    config = job.resolved.config
+    return any(guest.loaded.owes(config.output) for guest in writers.chosen(registry(), config.writers or ()))
 
 
 def _noted(path: Path) -> dict[str, Any]:

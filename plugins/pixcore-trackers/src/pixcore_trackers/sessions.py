@@ -25,6 +25,7 @@ KEY, TOLD = ".tracker-run", ".tracker-told"
 _NOT = "not"
 
 _open: dict[tuple[str, str], Session] = {}
+_failed: set[tuple[str, str]] = set()
 
 
 class Session:
@@ -80,6 +81,7 @@ class Session:
             raise
         except BaseException as error:  # a tracker's client may even want to end the process
             self._tracker = None
+            _failed.add((self._name, _place(self._folder)))
             notice(f"tracker {self._name} failed, and is told no more of this run: {describe(error)}")
 
 
@@ -94,6 +96,11 @@ def session(name: str, folder: str | Path, config: Mapping[str, Any]) -> Session
 def open_of(folder: str | Path) -> list[Session]:
     """List the open sessions of a run."""
     return [one for (_, place), one in list(_open.items()) if place == _place(folder)]
+
+
+def has_failed(folder: str | Path, name: str) -> bool:
+    """Say whether a tracker failed while this process told it of a run."""
+    return (name, _place(folder)) in _failed
 
 
 def was_told(folder: Path, name: str, digest: str) -> bool:

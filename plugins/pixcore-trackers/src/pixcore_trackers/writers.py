@@ -15,7 +15,7 @@ from pixcore.masks import RLE
 from pixcore.records import ProtocolResult, SampleResult
 from pixcore.runs.writers import RunWriter
 from pixcore.stages.store import content_key
-from pixcore_trackers.sessions import open_of, session, was_told
+from pixcore_trackers.sessions import has_failed, open_of, session, was_told
 from pixcore_trackers.tracker import Shown
 
 MOST_SAMPLES = 50
@@ -32,6 +32,11 @@ class TrackerWriter(RunWriter):
     """
 
     name: ClassVar[str]
+
+    @classmethod
+    def owes(cls, folder: Path) -> bool:
+        """Say whether the tracker is still to be told of a run: the next command does it, though nothing changed."""
+        return has_failed(folder, cls.name)
 
     def begin(self, folder: Path, run: Mapping[str, Any], rows: Sequence[RowSpec]) -> None:
         """See whether the config names the tracker; only then is anything told."""
