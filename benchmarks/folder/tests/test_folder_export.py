@@ -143,12 +143,13 @@ def test_a_benchmark_that_has_a_folder_is_written_from_it(tmp_path: Path, capsys
             cli.main(["benchmarks", "export", *given])
         return end.value.code, capsys.readouterr().err
 
-    first, again, other = (str(tmp_path / name) for name in ("first", "again", "other"))
+    first, again, other = (str(tmp_path / name) for name in ("first", "a new one", "other"))
     assert export("mini-world", first, "--limit", "2")[0] == 0
     assert export("folder", again, "--root", first) == (0, "")
     found, written = (
         [facts(one) for one in Folder(FolderConfig(root=Path(root))).samples()] for root in (first, again)
     )
     assert found == written
+    assert f"pixcore run '{again}/run.yaml'\n" in (Path(again) / "run.yaml").read_text()
     status, said = export("mini-world", other, "--root", first)
     assert (status, said) == (2, "error: the benchmark 'mini-world' has no folder (leave --root out)\n")

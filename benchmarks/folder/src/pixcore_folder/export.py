@@ -9,6 +9,7 @@ import csv
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -62,7 +63,7 @@ def export_command(name: str, folder: Path, root: Path | None, limit: int | None
         raise DataError(f"{folder} is there and not empty", hint="choose a new folder")
     written = write_folder(islice(registration.create(config, Context()).samples(), limit), folder)
     click.echo(f"wrote {written} samples of {name} to {folder}: images/, masks/, samples.csv, and run.yaml; next:")
-    click.echo(f"  pixcore run {folder / 'run.yaml'}")
+    click.echo(f"  pixcore run {shlex.quote(str(folder / 'run.yaml'))}")
     return 0
 
 
@@ -91,7 +92,7 @@ def write_folder(samples: Iterable[Sample], folder: Path) -> int:
         # JSON is YAML
         file.write(
             _CONFIG.format(
-                path=folder / "run.yaml",
+                path=shlex.quote(str(folder / "run.yaml")),
                 root=json.dumps(str(folder), ensure_ascii=False),
                 categories=json.dumps(listed, ensure_ascii=False),
                 name=re.sub(r"\W+", "-", folder.resolve().name).strip("-") or "mine",
