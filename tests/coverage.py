@@ -126,6 +126,17 @@ def ious(mean: float = 0.4, each: int = 2, alike: float = 0.6) -> World:
     return World(f"mean IoU, {each} images a cluster", "M", mean, draw)
 
 
+def mostly_alike(share: float) -> World:
+    """Mean IoU where most masks are alike: few objects are found, or few are missed."""
+
+    def draw(rng: np.random.Generator, clusters: int) -> Mapping[str, Sums]:
+        fits = rng.random((clusters, 2)) < share
+        values = np.where(fits, rng.uniform(0.8, 1.0, (clusters, 2)), 0.0)
+        return {"M": Sums("mean", values.sum(1), np.full(clusters, 2.0))}
+
+    return World(f"mean IoU, {100 * share:.0f} % of the objects found", "M", 0.9 * share, draw)
+
+
 def cumulative() -> World:
     """cIoU: unions of very different sizes."""
 
@@ -216,6 +227,8 @@ WORLDS: tuple[World | PlotWorld, ...] = (
     samples(0.5, 0.8, each=3),
     ious(),
     ious(each=3, alike=0.9),
+    mostly_alike(0.05),
+    mostly_alike(0.95),
     cumulative(),
     absence(),
     harmonic("S, probings far apart", (0.5, 0.8), (0.2, 0.4)),

@@ -12,6 +12,7 @@ from tests.coverage import (
     detection,
     harmonic,
     ious,
+    mostly_alike,
     pairs,
     samples,
     together,
@@ -43,6 +44,11 @@ def test_what_sums_up_a_plot_holds_the_truth(world: PlotWorld) -> None:
     found = coverage(world, 50, DRAWS // 2)
     assert found.held > 0.95 - 2.6 * 0.0154  # 200 draws
     assert found.none < 0.02
+
+
+def test_a_mean_that_a_few_masks_decide_is_held_by_many_clusters_alone() -> None:
+    assert coverage(mostly_alike(0.95), 10, DRAWS).held < 0.8
+    assert coverage(mostly_alike(0.95), 150, DRAWS).held > 0.95 - 2.6 * 0.0109
 
 
 def test_a_ratio_that_a_few_objects_decide_is_nearly_held() -> None:

@@ -160,6 +160,23 @@ def test_the_table_is_plain_arithmetic() -> None:
         assert sum(row[0].figures["M"].n for row in summary.breakdowns["kind"].values()) == figures["M"].n
 
 
+@pytest.mark.parametrize(("paired", "masked"), [(True, 24), (True, 3), (False, 24), (False, 3)])
+def test_s_counts_what_the_rarest_of_its_parts_does(paired: bool, masked: int) -> None:
+    """Samples of one image are one cluster, and S is marked as a handful where M is."""
+    results = []
+    for index in range(24):
+        one = sample(str(index), np.ones((8, 12), bool), pair=str(index // 2) if paired else None)
+        about = {"graded": True, "verdict": Verdict(True), "selections": {"oracle": Selection.absent()}}
+        one = one if index < masked else replace(one, mask=None)
+        outcomes = {name: ProtocolResult(name, "?", Response("x"), **about) for name in Protocol}
+        results.append(score_sample(one, outcomes, [ORACLE]))
+    figures = evaluate(results, [ORACLE], benchmark="b", model="m", fidelity=Fidelity.CORRECTED).summary.rows[0].figures
+    expected = min((figures[name] for name in ("A", "M")), key=lambda figure: figure.n)
+    assert expected.n == (12 if paired and masked == 24 else masked)
+    for name in ("S", "S†", "S asked"):
+        assert (figures[name].n, figures[name].per_pair) == (expected.n, expected.per_pair)
+
+
 def test_a_table_of_many_clusters_waits_in_a_file_and_is_the_same(monkeypatch) -> None:
     rows = [ORACLE, RowSpec("other", control_of="oracle")]
     results = random_results(np.random.default_rng(4), 15, rows)

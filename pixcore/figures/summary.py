@@ -185,10 +185,9 @@ class Tally:
         values = {name: ratios(one.sums.numerators.sum(), one.sums.denominators.sum()) for name, one in columns.items()}
         figures = {name: _figure(name, values[name], spread, one.n, one.per_pair) for name, one in columns.items()}
         for entry, value in table.made(values, self.own):
-            parts = [columns[name] for name in entry.parts]
-            pairs = [column.n for column in parts if column.per_pair]
-            clusters = len(columns[entry.parts[0]].sums.numerators)
-            figures[entry.name] = _figure(entry.name, value, spread, max(pairs, default=clusters), bool(pairs))
+            measured = [columns[name] for name in entry.parts if columns[name].n]
+            rarest = min(measured, key=lambda column: column.n, default=columns[entry.parts[0]])
+            figures[entry.name] = _figure(entry.name, value, spread, rarest.n, rarest.per_pair)
         figures |= {name: figure for name, figure in spread.items() if isinstance(figure, Figure)}
         return {name: figures[name] for name in table.in_order(figures, self.own)}
 

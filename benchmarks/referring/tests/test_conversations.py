@@ -207,6 +207,17 @@ def test_the_table_has_glamms_figures(tmp_path: Path) -> None:
     assert "of masks alone" in " ".join(told["notes"])
 
 
+def test_without_any_true_mask_there_is_nothing_to_find(tmp_path: Path) -> None:
+    root = conversations(tmp_path)
+    told, outlines = (json.loads((root / path).read_text()) for path in (CAPTIONS, MASKS))
+    for one in told["annotations"]:
+        one["labels"] = []
+    (root / CAPTIONS).write_text(json.dumps(told))
+    (root / MASKS).write_text(json.dumps(outlines | {"annotations": []}))
+    figures = scored(root)["rows"][0]["figures"]
+    assert (figures["AP50"]["value"], figures["Recall"]["value"]) == (None, None)
+
+
 def test_recall_compares_phrases_by_bert(tmp_path: Path) -> None:
     import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast

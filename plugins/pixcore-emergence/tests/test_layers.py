@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from pixcore_attention.raw import file_name
 from pixcore_emergence.layers import ALL, CONTROL, by_layer
+from pixcore_emergence.layers_command import layers
 
 import pixcore
 from pixcore import masks
@@ -61,6 +63,30 @@ def test_lines_are_what_one_counts_by_hand(folder: Path) -> None:
     assert lines[ALL].less.value == pytest.approx(100 * np.mean(np.subtract(own, control)))
     for name in set(inside) - {CONTROL}:
         assert lines[name].inside.value == pytest.approx(100 * np.mean(inside[name]), abs=0.05)
+
+
+def test_samples_whose_answer_has_no_phrase_are_told(folder: Path) -> None:
+    names = pytest.importorskip("pixcore_spacy.pipelines").installed("en")
+    if not names:
+        pytest.skip("no English pipeline of spaCy's is installed")
+    config = {
+        "benchmark": {"name": "mini-world", "pairs": 3},
+        "model": {"name": "mini", "max_new_tokens": 3},  # "There is no", "The red lamp"
+        "grouper": {"name": "noun-phrases", "pipeline": names[0]},
+        "extractor": {"name": "raw", "folder": str(folder / "short"), "reduce": "heads"},
+        "selections": ["oracle"],
+        "protocols": ["segment"],
+        "store": str(folder / "store"),
+    }
+    pixcore.run(config, output=folder / "short-run")
+    job = pixcore.open_run(folder / "short-run")._job
+    there = [one.by_probing["segment"].candidates for one in job.results() if not one.sample.absent]
+    silent = sum(not candidates for candidates in there)
+    assert 0 < silent < len(there)
+    lines = by_layer(job, "segment")
+    assert {(line.samples, line.left_out) for line in lines} == {(len(there) - silent, silent)}
+    told = CliRunner().invoke(layers, [str(folder / "short-run")]).output
+    assert f"{silent} left out" in " ".join(told.split())
 
 
 def test_rows_that_another_run_wrote_over_are_not_measured(folder: Path) -> None:

@@ -268,6 +268,14 @@ def test_runs_spread_as_planted() -> None:
     assert found["M"].components.rest == pytest.approx(0, abs=1e-6)
 
 
+def test_runs_that_are_all_wrong_are_not_sure_of_others() -> None:
+    """A standard error of 0 would say so."""
+    none, cut = np.zeros(60, bool), np.random.default_rng(0).integers(1, 8, 60)
+    found = {one.name: one for one in spreads([side(name, none, cut) for name in "abc"])}
+    assert (found["A"].values, found["A"].components) == ((0, 0, 0), None)
+    assert found["M"].components is not None
+
+
 def on_images(right: np.ndarray, images: np.ndarray) -> Iterator[SampleResult]:
     """Samples of a few images, in no pairs."""
     for result, image in zip(runs(right, np.zeros(len(right), int)), images.tolist(), strict=True):

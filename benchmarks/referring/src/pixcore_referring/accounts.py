@@ -96,6 +96,8 @@ class IgnoredRegions:
 
 def _told(terms: Terms) -> str:
     figure = terms.figure()
+    if figure.value is None:
+        return "–"
     return f"{figure.value:.2f}" + (f" [{figure.low:.2f}, {figure.high:.2f}]" if figure.low is not None else "")
 
 

@@ -43,7 +43,7 @@ class NarrativesConfig(Config):
         root: The folder with annotations/ and images/.
         split: Which of COCO's splits.
         images: The folder of pictures, from root; "images/" and the split if left out.
-        question: What the probing `question` asks of each image, such as "Describe this image in detail."; None: it
+        question: What the probing `question` asks of each image, such as "Describe this image in detail."; null: it
             asks nothing.
     """
 

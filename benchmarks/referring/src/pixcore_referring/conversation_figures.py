@@ -169,10 +169,13 @@ class _Row:
 
     @property
     def figures(self) -> dict[str, Figure]:
-        images, spread = len(self.ious), precision_interval(self.ious, self.clusters)
+        precision = Figure(None, n=len(self.ious))  # without any true mask there is nothing to find
+        if any(one.shape[1] for one in self.ious):
+            spread = precision_interval(self.ious, self.clusters)
+            precision = figure_of(average_precision(self.ious), spread, len(self.ious))
         told = caption_figures(self.captions, self.clusters) if self.captions else {}
         return {
-            "AP50": figure_of(average_precision(self.ious), spread, images),
+            "AP50": precision,
             "mIoU": self.mean.figure(),
             "Recall": self.recall.figure(),
             **told,

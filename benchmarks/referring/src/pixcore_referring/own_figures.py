@@ -32,10 +32,12 @@ class Terms:
         self.n += int(below)
 
     def figure(self, *, whole: float = 100) -> Figure:
-        """Give the figure with its interval; a share of 1 is `whole`."""
+        """Give the figure with its interval, without a value where nothing counts; a share of 1 is `whole`."""
         above, below = np.array(list(self._sums.values())).T
+        if not below.any():
+            return Figure(None, n=self.n)
         spread = interval_of(Sums(self.kind, above, below))
-        return figure_of(float(above.sum() / below.sum()) if below.any() else 0.0, spread, self.n, whole=whole)
+        return figure_of(float(above.sum() / below.sum()), spread, self.n, whole=whole)
 
 
 def figure_of(share: float, spread: Interval, n: int, *, whole: float = 100) -> Figure:

@@ -48,6 +48,7 @@ class Line:
         inside: Share of its attention to the image that lies in the object, less the object's share of the image.
         by_concept: The same of the phrases about each concept that comes.
         samples: How many samples stand behind it.
+        left_out: How many whose object is there do not: those that failed, or whose answer has no phrase.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Line:
     inside: Estimate | None
     by_concept: Mapping[str, Estimate]
     samples: int
+    left_out: int
 
 
 @dataclass
@@ -113,7 +115,8 @@ def by_layer(job: Run, protocol: str, *, heads: bool = False) -> list[Line]:
             if looked and np.isfinite(inside[:, place, column]).any()
         }
         whole = _mean(clusters, inside[:, place, -1], job) if looked else None
-        made.append(Line(name, layer, head, _mean(clusters, best[:, place], job), less, whole, concepts, len(seen)))
+        counts = len(seen), measure.left_out
+        made.append(Line(name, layer, head, _mean(clusters, best[:, place], job), less, whole, concepts, *counts))
     return made
 
 
@@ -136,16 +139,16 @@ class _Measure:
         self._protocol, self._folder, self._heads = protocol, folder, heads
         self._control = matched_control(job.rows)
         self.lines: list[tuple[str, int, int | None]] = []
+        self.left_out = 0
 
     def of(self, result: SampleResult) -> _Seen | None:
         """Measure a sample; None where there is nothing to look at."""
         sample, outcome = result.sample, result.by_probing.get(self._protocol)
-        if outcome is None or outcome.response is None or outcome.error is not None:
-            return None
-        if sample.mask is None or sample.absent or outcome.response.layout is None:
+        if outcome is None or sample.mask is None or sample.absent:
             return None
         groups = [one.group for one in outcome.candidates if one.group is not None and one.group.tokens]
-        if not groups:
+        if outcome.error is not None or outcome.response is None or outcome.response.layout is None or not groups:
+            self.left_out += 1
             return None
         rows = self._rows(sample, outcome.response)
         maps = list(self._looked(rows))

@@ -37,7 +37,10 @@ def layers(run: Path, protocol: str, heads: bool, written: Path | None) -> None:
 
 
 def _table(found: Sequence[Line]) -> Table:
-    table = Table(title=f"mean over {found[0].samples} samples whose object is there, in percent", title_justify="left")
+    first = found[0]
+    lacking = f" ({first.left_out} left out: failed, or no phrase in the answer)" if first.left_out else ""
+    title = f"mean over {first.samples} samples whose object is there{lacking}, in percent"
+    table = Table(title=title, title_justify="left")
     for column in ("attention of", "best mask (mIoU)", "less control", "inside beyond area"):
         table.add_column(column, justify="left" if column == "attention of" else "right")
     for line in found:

@@ -259,8 +259,8 @@ class Spread:
     Attributes:
         name: The figure.
         values: Of each run.
-        components: Where its spread over samples and runs comes from; None where fewer than ten clusters count, and
-            of what is made of other figures.
+        components: Where its spread over samples and runs comes from; None where fewer than ten clusters count or all
+            are the same in every run, which tells nothing of others, and of what is made of other figures.
         clusters: How many clusters count in every run.
     """
 
@@ -346,8 +346,9 @@ def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
         if counted.any():
             scale = table.scale(name)
             values = tuple(float(one) for one in scale * above.sum(0) / below.sum(0))
-            split = components(scale * _by_cluster(above, below)) if counted.sum() >= FEW else None
-            yield Spread(name, values, split, int(counted.sum()))
+            of_each = scale * _by_cluster(above, below)
+            spreading = counted.sum() >= FEW and np.ptp(of_each) > 1e-9
+            yield Spread(name, values, components(of_each) if spreading else None, int(counted.sum()))
     own = _own(sides)
     known = {
         name: np.array([ratios(sums[name].numerators.sum(), sums[name].denominators.sum()) for sums in tables])

@@ -1,6 +1,7 @@
 """Intervals of means and of ratios of sums over clusters, from what leaving one cluster out changes (the jackknife).
 
-A mean's is the t interval, which holds what it says from ten clusters on. A ratio that a few large objects decide, such
+A mean's is the t interval, which nearly holds what it says from ten clusters on, but for means near 0 or 1 that a few
+values decide (docs/howto/report-numbers.md has how often). A ratio that a few large objects decide, such
 as cIoU, is skewed: its t interval is made where it is less so, on the logit.
 """
 
