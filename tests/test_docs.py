@@ -231,13 +231,40 @@ def test_every_name_of_the_face_has_its_line(written: tuple[ModuleType, dict[str
     assert not [name for name in names if f"| `{name}` |" not in page and f"::: pixcore_notebook.{name}\n" not in page]
 
 
-def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built without a warning."""
+    folder = tmp_path_factory.mktemp("site")
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "llms.txt").read_text().startswith("# pixcore\n")
-    assert (tmp_path / "search" / "search_index.json").stat().st_size > 100_000
+    return folder
+
+
+def test_the_site_asks_nobody(site: Path) -> None:
+    assert (site / "llms.txt").read_text().startswith("# pixcore\n")
+    assert (site / "search" / "search_index.json").stat().st_size > 100_000
     fetched = re.compile(r'<(?:script|img)\b[^>]* src="?(?:https?:)?//|mermaid')  # the theme takes Mermaid from the net
-    pages = tmp_path.rglob("*.html")
+    pages = site.rglob("*.html")
     assert not [str(page) for page in pages if fetched.search(page.read_text(encoding="utf-8"))]
+
+
+def test_a_checklist_has_boxes(site: Path) -> None:
+    page = (site / "howto" / "report-numbers" / "index.html").read_text(encoding="utf-8")
+    assert page.count('type="checkbox"') > 8
+    assert "<li>[ ]" not in page
+
+
+@pytest.mark.parametrize("page", ["predictions", "architectures"])
+def test_no_name_in_a_table_is_cut(page: str, site: Path, browser: Any) -> None:
+    for width in (390, 1280):
+        tab = browser.new_page(viewport={"width": width, "height": 800})
+        tab.goto((site / "reference" / page / "index.html").as_uri())
+        names = tab.locator("article td:first-child code")
+        assert names.count() > 8
+        words = names.filter(has_text=re.compile(r"^\w+$"))  # a hyphen may end a line
+        cut = "all => all.filter(name => name.getClientRects().length > 1).map(name => name.textContent)"
+        assert words.evaluate_all(cut) == []
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        tab.close()

@@ -487,6 +487,24 @@ def test_hostile_texts_stay_inert_and_legible_and_a_run_that_goes_on_shows_its_s
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), place
 
 
+def test_on_a_phone_the_reasons_of_strategies_are_not_cut_within_words(tab: Tab, shown: Any) -> None:
+    tab.page.set_viewport_size({"width": 390, "height": 800})
+    page = tab.go(f"#/run/{shown.key('first')}/sample/{pixcore.open_run(shown.root / 'first').samples()[0].id}")
+    page.wait_for_selector(".picks .note")
+    cut = page.locator(".picks .note").evaluate_all("""notes => {
+        const walked = document.createTreeWalker(document.querySelector(".picks"), NodeFilter.SHOW_TEXT), cut = [];
+        for (let node = walked.nextNode(); node; node = walked.nextNode())
+            for (const word of notes.some(note => note.contains(node)) ? node.data.matchAll(/[a-z]+/g) : []) {
+                const range = document.createRange();
+                range.setStart(node, word.index);
+                range.setEnd(node, word.index + word[0].length);
+                if (range.getClientRects().length > 1) cut.push(word[0]);
+            }
+        return cut;
+    }""")
+    assert cut == []
+
+
 def test_figures_are_those_of_the_command_whatever_a_row_is_called(tab: Tab, shown: Any, tmp_path: Path) -> None:
     written = CliRunner().invoke(figures, [str(shown.root / "second"), "--out", str(tmp_path)])
     assert written.exit_code == 0, written.output

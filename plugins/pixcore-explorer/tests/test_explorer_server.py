@@ -173,10 +173,12 @@ def test_an_export_over_an_earlier_one_keeps_nothing_of_runs_that_are_in_it_no_m
     first, second = shown.key("first"), shown.key("second")
     assert {f"{first}-lines.js", f"{second}-lines.js"} <= {path.name for path in data.iterdir()}
     (data / f"{first}-99-samples.js").write_text("of when it had more samples")
-    (data / "mine.js").write_text("somebody's own")
+    own = {"mine.js", "2026010112-results.csv", "0123456789-notes.js"}
+    for name in own:
+        (data / name).write_text("somebody's own")
     export(Explorer([shown.root / "first"]), site, Console(quiet=True))
     left = {path.name for path in data.iterdir()}
-    assert {f"{first}-lines.js", f"{first}-0-samples.js", "runs.js", "mine.js"} <= left
+    assert {f"{first}-lines.js", f"{first}-0-samples.js", "runs.js", *own} <= left
     assert not [name for name in left if name.startswith(second) or "-99-" in name]
 
 

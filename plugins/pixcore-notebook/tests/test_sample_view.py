@@ -71,6 +71,13 @@ def test_hostile_text_is_inert_wherever_it_stands(checked: Callable[[str], str])
     assert html.count("<img") == 3
 
 
+def test_a_long_name_is_broken(browser: Any) -> None:
+    tab = browser.new_page(viewport={"width": 600, "height": 400})
+    tab.set_content(view("name" * 60)._repr_html_())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 600
+    tab.close()
+
+
 def test_hostile_text_steers_no_terminal() -> None:
     shown = repr(view(HOSTILE + "\n" + "long " * 1000))
     assert shown.isprintable()

@@ -129,6 +129,9 @@ def test_the_estimate_spends_nothing_and_comes_true(place, server):
     refused = place("--estimate", judge=unknown, budget=5, status=2)
     assert "price unknown" in refused.stdout
     assert "budget: 5 USD can't be kept: the price of model 'my-own' is not known" in refused.stderr
+    refused = place("--estimate", "--json", "-", judge=unknown, budget=5, status=2)
+    assert any(line["expense"]["usd"] is None for line in json.loads(refused.stdout)["services"])
+    assert "budget: 5 USD can't be kept" in refused.stderr
     budget = {"usd": 0.5, "tokens": 2_000_000}
     assert "budget: 0.5 usd, 2,000,000 tokens\n" in place("--estimate", budget=budget).stdout
     assert (

@@ -268,6 +268,13 @@ def test_runs_spread_as_planted() -> None:
     assert found["M"].components.rest == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_figure_of_one_cluster_has_no_spread_and_no_warning() -> None:
+    one = np.ones(2, bool), np.ones(2, int)
+    found = {one.name: one for one in spreads([side("a", *one), side("b", *one)])}
+    assert (found["M"].clusters, found["M"].components) == (1, None)
+
+
 def test_runs_that_are_all_wrong_are_not_sure_of_others() -> None:
     """A standard error of 0 would say so."""
     none, cut = np.zeros(60, bool), np.random.default_rng(0).integers(1, 8, 60)

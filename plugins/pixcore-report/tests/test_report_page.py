@@ -301,11 +301,32 @@ def test_nothing_is_wider_than_the_window(open_report: Callable[..., Page], make
     assert page.complaints == []
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_names_of_rows_and_values_are_broken(
+    open_report: Callable[..., Page], make_result: Make, summary: Summary, width: int
+) -> None:
+    rows = (replace(summary.rows[0], label="row" * 100), *summary.rows[1:])
+    named = replace(summary, rows=rows, breakdowns={"category": {"value" * 60: rows, "colour": rows}})
+    page = open_report([make_result(0)], summary=named, width=width)
+    page.card(0)
+    page.tab.locator(".breakdown summary").click()
+    assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
+    for name in page.tab.locator(".results:visible tbody th").all():
+        assert name.bounding_box()["width"] < width
+        assert name.evaluate("node => node.scrollWidth <= node.clientWidth")
+    assert page.complaints == []
+
+
 def test_the_navigation_breaks_no_word_on_a_phone(open_report: Callable[..., Page], make_result: Make) -> None:
     page = open_report([make_result(0)], width=375)
     lines = page.tab.evaluate("[...document.querySelectorAll('nav a')].map(link => link.getClientRects().length)")
     assert lines
     assert set(lines) == {1}
+
+
+def test_one_sample_is_told_as_one(open_report: Callable[..., Page], make_result: Make) -> None:
+    page = open_report([make_result(0)])
+    assert page.tab.locator(".tally").text_content() == "1 sample"
 
 
 def test_only_cards_near_the_screen_are_drawn(open_report: Callable[..., Page], make_result: Make) -> None:

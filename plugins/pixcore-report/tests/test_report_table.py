@@ -13,7 +13,7 @@ from pixcore_report.compare import in_width
 from pixcore_report.page import distinct_rows
 from pixcore_report.reading import from_dict
 from pixcore_table.reading import common_count, further_figures, ranking
-from pixcore_table.table import SummaryTable, footnotes
+from pixcore_table.table import RowName, SummaryTable, footnotes
 from rich import box
 from rich.cells import cell_len
 from rich.table import Table
@@ -81,6 +81,19 @@ def test_every_figure_is_readable_at_common_widths(summary: Summary, width: int)
     assert text.count("▲") == 4, "M†, M and S of the oracle, and what the mark means"
 
 
+@pytest.mark.parametrize("width", [40, 50, 60, 79])
+def test_a_narrow_terminal_has_more_tables_and_no_figure_is_cut(summary: Summary, width: int) -> None:
+    text = _printed(summary, width)
+    assert all(cell_len(line) <= width for line in text.splitlines())
+    assert "…" not in text
+    assert text.count("mask-score") >= text.count("selection") > 1, "the rows of a table have no names"
+    for row in summary.rows:
+        for name in ("A†", "A", "M†", "M", "S"):
+            figure = row.figures[name]
+            assert f"{figure.value:.1f}" in text
+            assert f"{figure.low:.1f}–{figure.high:.1f}" in text
+
+
 @pytest.mark.parametrize("width", [80, 90, 100])
 @pytest.mark.parametrize(
     "words", ["attend- and- segment, unreleased variant", "highest- probability- of- an- affirmative"]
@@ -91,6 +104,12 @@ def test_a_name_is_folded_between_words_and_behind_hyphens_alone(summary: Summar
     text = _printed(replace(summary, rows=(named, *rest)), width)
     pieces = [*words.split()[:-1], f"{words.split()[-1]} ◇"]
     assert {text.count(piece) for piece in pieces} == {2}, "a piece is broken in one of the two tables"
+
+
+def test_a_name_in_wide_letters_fills_its_lines() -> None:
+    raw = io.StringIO()
+    Console(file=raw, width=31).print(RowName("屋顶是红色的门" * 6))
+    assert [len(line.strip()) for line in raw.getvalue().splitlines()] == [15, 15, 12]
 
 
 @pytest.mark.parametrize("word", ["x" * 60, "屋顶是红色的门" * 6])

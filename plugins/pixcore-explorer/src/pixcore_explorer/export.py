@@ -33,8 +33,8 @@ CHUNK = 24
 """How many samples a piece holds."""
 
 _MARK, _STYLE = "data-exported", "figures.css"
-_PIECE = re.compile(r"[0-9a-f]{10}-.+\.(js|csv|svg)")
-"""What a piece of a run is called, by the run's short name."""
+_PIECE = re.compile(r"[0-9a-f]{10}-((lines|atlas|figures|[0-9]+-(samples|thumbnails))\.js|[0-9]+-[a-z-]+\.(csv|svg))")
+"""What a piece of a run is called, by the run's short name; another file in the folder is not ours to remove."""
 
 
 def export(explorer: Explorer, target: Path, console: Console) -> Path:

@@ -10,9 +10,10 @@ import click
 
 from pixcore.commands.run import about_a_run, carry_out, figures_written, json_option, planned
 from pixcore.files import write_json
+from pixcore.runs.plan import Run
 from pixcore.terminal import Console
 from pixcore_services.drift import DRIFT, Drift
-from pixcore_services.estimate import expected, hours, left, table
+from pixcore_services.estimate import Left, Line, expected, hours, left, table
 from pixcore_services.spending import Spending
 
 
@@ -26,23 +27,27 @@ def estimate(written: Path | None = None, **about: Any) -> None:
     dollars and a price is not known, the run would end with an error, and so does this.
     """
     job = planned(**about, single="an estimate")
-    console, lines, computed = Console(), expected(job), left(job)
+    lines, computed = expected(job), left(job)
     document = {"services": [asdict(one) for one in lines], "computed": [asdict(one) for one in computed]}
-    if figures_written(written, lambda: document):
-        return
+    spending = Spending.under(job.context.allowance)
+    if not figures_written(written, lambda: document):
+        _show(job, lines, computed, spending)
+    for line in lines:
+        spending.check_priced(line.expense)
+
+
+def _show(job: Run, lines: list[Line], computed: list[Left], spending: Spending) -> None:
+    console = Console()
     if computed:
         console.print(hours(computed))
     if not lines:
         console.print("This run asks no service.")
         return
-    spending = Spending.under(job.context.allowance)
     console.print(table(lines, spending.spent))
     budget = job.resolved.config.budget
     if budget is not None:
         limits = ", ".join(f"{value:,.10g} {unit}" for unit, value in budget.model_dump(exclude_none=True).items())
         console.print(f"budget: {limits}")
-    for line in lines:
-        spending.check_priced(line.expense)
 
 
 @click.command()

@@ -21,6 +21,9 @@ from pixcore_table.reading import common_count, count, further_figures, is_bound
 _ROOMY = 132
 """From this width on, what a strategy had to choose from has its columns in the main table."""
 
+_WHOLE = 80
+"""From this width on, the main table is one."""
+
 _LONGEST_PIECE = 20
 """The width that one word of a row's name may take from the figures of a terminal of 80 columns."""
 
@@ -37,8 +40,9 @@ Column = tuple[str, list[Text]]
 class SummaryTable:
     """A summary as a rich renderable: the table with its footnotes, fitted to the width it gets.
 
-    From 80 columns on every figure stands on lines of its own: the value, below it its 95 % interval. What a column
-    counts stands in its head where all its rows count the same, and below the figure where they differ.
+    Every figure stands on lines of its own: the value, below it its 95 % interval. Below 80 columns the main table is
+    several. What a column counts stands in its head where all its rows count the same, and below the figure where they
+    differ.
 
     Args:
         summary: What to show.
@@ -58,9 +62,11 @@ class SummaryTable:
         roomy = options.max_width >= _ROOMY
         samples = f"{summary.samples} sample{'s' if summary.samples != 1 else ''}"
         yield Text(f"{summary.model} on {summary.benchmark} · {samples} · {summary.fidelity}", style="bold")
-        yield Padding(_table(rows, main + beside * roomy), (1, 0))
-        for table in _further_tables(rows, more + beside * (not roomy), options.max_width):
-            yield Padding(table, (0, 0, 1, 0))
+        whole = options.max_width >= _WHOLE or not main
+        tables = [_table(rows, main + beside * roomy)] if whole else [*_tables(rows, main, options.max_width)]
+        tables += _tables(rows, more + beside * (not roomy), options.max_width)
+        for place, table in enumerate(tables):
+            yield Padding(table, (place == 0, 0, 1, 0))
         for name, figure in shared.items():
             yield Padding(Text(sentence(name, figure)), (0, 0, 0, 2))
         for note in footnotes(summary):
@@ -90,7 +96,8 @@ class RowName:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render."""
-        lines = textwrap.wrap(self.name, options.max_width)
+        wide = cell_len(self.name) > len(self.name)  # textwrap counts letters, not columns
+        lines = [self.name] if wide else textwrap.wrap(self.name, options.max_width)
         yield Text("\n".join(lines).replace(_TIED, " "), style=self.style, overflow="fold")
 
 
@@ -200,9 +207,9 @@ def _table(rows: tuple[Row, ...], columns: Sequence[Column]) -> Table:
     return table
 
 
-def _further_tables(rows: tuple[Row, ...], columns: list[Column], width: int) -> Iterator[Table]:
-    """What stands beside the paper's figures: values alone, in as many tables as the width asks for."""
-    room = width - min(max((cell_len(row.label) for row in rows), default=0) + 3, 30) - 2
+def _tables(rows: tuple[Row, ...], columns: list[Column], width: int) -> Iterator[Table]:
+    """Columns in as many tables as the width asks for."""
+    room = width - min(max((cell_len(row.label) for row in rows), default=0) + 3, 30, width // 2) - 2
     taken: list[Column] = []
     left = room
     for head, cells in columns:

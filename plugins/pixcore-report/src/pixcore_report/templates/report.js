@@ -154,7 +154,8 @@
       sample.node.hidden = !visible;
     }
     if (order.some((sample, place) => list.children[place] !== sample.node)) list.append(...order.map((sample) => sample.node));
-    count.textContent = shown === samples.length ? `${shown} samples` : `${shown} of ${samples.length} samples`;
+    const all = samples.length === 1 ? "1 sample" : `${samples.length} samples`;
+    count.textContent = shown === samples.length ? all : `${shown} of ${all}`;
     nothing.hidden = shown > 0;
     remember();
   };
