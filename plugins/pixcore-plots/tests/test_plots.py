@@ -356,6 +356,14 @@ def test_every_name_stands_in_the_legend(name: str, kind: str) -> None:
     assert legible(name) in list(root.itertext())
 
 
+def test_outer_names_without_a_bar_stand_under_their_axis() -> None:
+    nothing = Estimate(float("nan"))
+    figure = bars("", list("abcd"), {"model": Bar([nothing, Estimate(1.0), Estimate(2.0), nothing])}, x="x", y="y")
+    low, high = figure.axes[0].get_xlim()
+    assert low < 0
+    assert high > 3
+
+
 class NamedLine(NamedTuple):
     name: str
     n: tuple[int, ...]

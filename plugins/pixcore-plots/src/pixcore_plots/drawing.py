@@ -119,6 +119,7 @@ def bars(title: str, categories: Sequence[str], series: Mapping[str, Bar], *, x:
                 heights = [estimate.value for estimate in marks]
                 axes.plot(at, heights, marker, ms=6, mfc=PAPER, mec=INK, mew=1.4, zorder=4, clip_on=False)
         axes.set_xticks(range(len(categories)), categories, fontsize=8)
+        axes.set_xlim(-0.5, len(categories) - 0.5)  # where the outer ones have no bar, too
         axes.set_ylim(bottom=0)
         if len(series) > 1:
             _legend(figure, drawn)
