@@ -84,12 +84,7 @@ _LONGEST = 293  # characters of a message that is shown: 300 with "error: " befo
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Return a hint that names the nearest allowed word and lists them all, or the first of many.
-
-    Args:
-        name: What was given.
-        allowed: What would have been accepted.
-    """
+    """Return a hint that names the allowed word nearest to a name, and lists them all, or the first of many."""
     names = sorted(allowed)
     more = f", ... ({len(names)} in all)" if len(names) > _LISTED else ""
     listing = f"allowed: {', '.join(names[:_LISTED])}{more}" if names else "none is installed"
@@ -107,8 +102,16 @@ def describe(error: BaseException) -> str:
 
 def first_line(error: BaseException) -> str:
     """Take what an error says first, or its class's name where it says nothing."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    lines = [line.strip() for line in said_by(error).splitlines() if line.strip()] or [type(error).__name__]
     return " ".join(lines[: 1 + lines[0].endswith(":")])  # a line that ends so says what only the next one tells
+
+
+def said_by(error: BaseException) -> str:
+    """Take all that an error says; nothing where its own class fails to say it."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def one_line(text: str) -> str:

@@ -166,11 +166,8 @@ class GuestKind(StrEnum):
         return self.value
 
 
-hold_to_kinds(
-    "pixcore.hookspecs",
-    [kind.hook for kind in (*Kind, *GuestKind)],
-    [name for name in vars(hookspecs) if name.startswith("register_")],
-)
+_THERE = [name for name in vars(hookspecs) if name.startswith("register_")]
+hold_to_kinds("pixcore.hookspecs", [kind.hook for kind in (*Kind, *GuestKind)], _THERE)
 
 
 @contextmanager

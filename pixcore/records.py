@@ -203,9 +203,16 @@ class Sample:
     def __post_init__(self) -> None:
         if not isinstance(self.id, str):
             raise DataError(f"a sample's id is text, got {self.id!r}", hint="give str(id)")
-        if self.answer is not None and self.answer not in range(len(self.options)):
+        if isinstance(self.options, str):
+            raise DataError(f"sample {self.id} has the options {self.options!r}", hint="give a tuple of texts")
+        if isinstance(self.answer, np.integer):  # it would have no place in a record's key
+            object.__setattr__(self, "answer", int(self.answer))
+        if self.answer is not None and (type(self.answer) is not int or self.answer not in range(len(self.options))):
             said = f"sample {self.id} has the answer {self.answer!r}, and {len(self.options)} options"
-            raise DataError(said, hint="the answer is the right option's place among them, from 0")
+            raise DataError(said, hint="the answer is the right option's place among them, an int from 0")
+        if self.mask is not None and not (isinstance(self.mask, dict) and isinstance(self.mask.get("counts"), str)):
+            hint = "give COCO RLE with text as counts, as pixcore.masks.encode does"
+            raise DataError(f"sample {self.id} has a {type(self.mask).__name__} as its mask", hint=hint)
 
     @cached_property
     def absent(self) -> bool:

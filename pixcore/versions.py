@@ -19,19 +19,8 @@ from urllib.parse import unquote, urlparse
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-NUMERICAL = (
-    "numpy",
-    "pillow",
-    "scikit-image",
-    "scipy",
-    "segment-anything",
-    "sentence-transformers",
-    "spacy",
-    "timm",
-    "tokenizers",
-    "torch",
-    "transformers",
-)
+_OF_MODELS = ("segment-anything", "sentence-transformers", "spacy", "timm", "tokenizers", "torch", "transformers")
+NUMERICAL = ("numpy", "pillow", "scikit-image", "scipy", *_OF_MODELS)
 """Libraries whose release can change a text, a map or a mask."""
 
 SOURCES = (".py", ".csv", ".jinja", ".json", ".md", ".toml", ".txt", ".yaml", ".yml")  # code, prompts, word lists

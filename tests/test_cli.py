@@ -73,6 +73,14 @@ def test_a_model_that_exits_with_success_has_failed_all_the_same(workplace):
     assert exiting(workplace, "0").startswith("error: SystemExit: 0 (")
 
 
+def test_what_is_no_exception_of_the_ordinary_kind_is_one_line_too(workplace):
+    """A library in Rust that panics raises such a one."""
+    install(workplace, "exiting", EXITING_PLUGIN.replace("SystemExit", "BaseException") % "'panicked at lib.rs'")
+    said = workplace("run", str(workplace.config(model="exits")), status=1).stderr
+    assert "Traceback" not in said
+    assert said.strip().splitlines()[-1].startswith("error: BaseException: panicked at lib.rs (")
+
+
 def test_a_plugin_that_hangs_at_import_is_named_and_waited_for(workplace):
     install(workplace, "waiting", WAITING_PLUGIN)
     asked = (["--help"], ["run", "--help"], ["plugins"])

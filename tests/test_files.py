@@ -71,13 +71,29 @@ def test_an_image_that_changes_is_not_shown_under_the_content_that_it_had(tmp_pa
     assert Image.from_path(path).pil().getpixel((0, 0)) == (0, 0, 255)
 
 
-@pytest.mark.parametrize("answer", [2, -1, "B"])
+@pytest.mark.parametrize("answer", [2, -1, "B", True, 1.0, np.int64(2)])
 def test_an_answer_is_one_of_the_options(answer: Any) -> None:
     """Else every answer would be wrong, in silence."""
     image = Image.from_pixels(np.zeros((3, 4, 3), np.uint8))
     assert Sample("s", image, question="Which?", options=("a", "b"), answer=1).answer == 1
+    assert type(Sample("s", image, options=("a", "b"), answer=np.int64(1)).answer) is int  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"sample s has the answer .*, and 2 options"):
         Sample("s", image, question="Which?", options=("a", "b"), answer=answer)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"options": "Yes"}, "sample s has the options 'Yes'"),
+        ({"mask": np.ones((3, 4), bool)}, "sample s has a ndarray as its mask"),
+        ({"mask": {"size": [3, 4], "counts": b"0<"}}, "sample s has a dict as its mask"),
+        ({"mask": {"size": [3, 4], "counts": [0, 12]}}, "sample s has a dict as its mask"),
+    ],
+)
+def test_options_are_no_text_and_a_mask_is_coco_rle(given: Any, said: str) -> None:
+    """A text's letters were the options; the others ended as failures of pixcore that named no sample."""
+    with pytest.raises(DataError, match=said):
+        Sample("s", Image.from_pixels(np.zeros((3, 4, 3), np.uint8)), **given)
 
 
 def test_an_id_is_text() -> None:

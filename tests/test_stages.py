@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from pixcore import plugins
-from pixcore.components import Context, NoConfig
+from pixcore.components import Context, Executor, MapTransform, NoConfig
 from pixcore.config import ChosenComponent, ChosenComponents, resolve
-from pixcore.errors import DataError, PluginError, SampleError
+from pixcore.errors import DataError, PluginError, SampleError, first_line
+from pixcore.geometry import VisualGrid, VisualLayout
 from pixcore.plugins import Kind, Registration, Registry
 from pixcore.records import (
     Image,
@@ -23,15 +24,18 @@ from pixcore.records import (
     PointPrompt,
     Protocol,
     Request,
+    Response,
     Sample,
     SampleResult,
     Selection,
+    Token,
     TokenGroup,
     Verdict,
 )
 from pixcore.runs.execute import execute
 from pixcore.runs.plan import Run
 from pixcore.stages.base import Item, Monitor, Stage
+from pixcore.stages.propose import group_maps
 from pixcore.stages.serialise import Entry
 from tests.workplace import TOY, TOY_RUN
 
@@ -136,7 +140,7 @@ def test_the_record_that_is_kept_first_stays(tmp_path: Path) -> None:
 
 class Failures(Told):
     def failed(self, stage: str, item: Item, error: Exception) -> None:
-        self.told.append(f"{item.sample.id} {item.request.protocol} {stage}: {error}")
+        self.told.append(f"{item.sample.id} {item.request.protocol} {stage}: {first_line(error)}")
 
     def written(self, tokens: int, most: int) -> None: ...
 
@@ -457,6 +461,113 @@ def test_a_group_that_nothing_places_costs_its_sample_and_not_all_groups_in_sile
     sound = grouper.group
     monkeypatch.setattr(grouper, "group", lambda *given: [TokenGroup((), "there", 0, 5), *sound(*given)])
     check_all_fail(tmp_path, registry, "token grouper 'toy-each' gave a group without tokens")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda group: replace(group, tokens=(-1,)),
+        lambda group: replace(group, tokens=(10_000,)),
+        lambda group: replace(group, start=-1),
+        lambda group: replace(group, end=10_000),
+    ],
+)
+def test_a_group_of_other_tokens_than_the_answers_is_named_and_gives_no_number(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, wrong: Callable[[TokenGroup], TokenGroup]
+) -> None:
+    """A place before the first counted from the end: the map, and all masks, were another token's."""
+    grouper = toy(registry, Kind.GROUPER, "toy-each")
+    sound = grouper.group
+    monkeypatch.setattr(grouper, "group", lambda *given: [*map(wrong, sound(*given))])
+    check_all_fail(tmp_path, registry, "token grouper 'toy-each' gave TokenGroup(tokens=(")
+
+
+@pytest.mark.parametrize("rows", [slice(1, None), slice(None, -1), [0, *range(100)]])
+def test_maps_with_more_or_fewer_rows_than_tokens_are_refused(rows: Any) -> None:
+    """Each token had the map of the one after it, without a word."""
+
+    class Cuts(MapTransform[NoConfig]):
+        def transform(self, maps: Any, layout: VisualLayout, reference: Any) -> Any:
+            return np.resize(maps, (101, maps.shape[1]))[rows] if isinstance(rows, list) else maps[rows]
+
+    tokens = tuple(Token(number, "a", number, number + 1) for number in range(3))
+    layout = VisualLayout.single(VisualGrid.stretched(2, 2, (8, 8)))
+    response = Response("aaa", tokens, np.eye(3, 4, dtype=np.float32), layout)
+    with pytest.raises(SampleError, match=r"map transform Cuts gave maps of the shape .*, not \(3, 4\)"):
+        group_maps(response, [TokenGroup((0,), "a", 0, 1)], [Cuts(NoConfig())])
+
+
+def test_points_that_a_generator_moves_stay_in_the_record_as_they_were_given(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"protocols": ["segment"], "selections": ["toy-first"], "control": None}
+    _, before = carried_out(tmp_path / "before", registry, **asked)
+    generator = toy(registry, Kind.MASKS, "toy-squares")
+    sound = generator.segment
+
+    def segment(self: Any, image: Image, prompts: Sequence[PointPrompt]) -> Any:
+        given = sound(self, image, prompts)
+        for prompt in prompts:
+            prompt.points[:] = 0
+        return given
+
+    monkeypatch.setattr(generator, "segment", segment)
+    _, after = carried_out(tmp_path / "after", registry, **asked)
+    assert points_of(after) == points_of(before)
+
+
+def points_of(results: Sequence[SampleResult]) -> list[Any]:
+    found = [one.point for result in results for one in result.by_probing["segment"].candidates]
+    return [one.points.tolist() for one in found if one is not None]
+
+
+@pytest.mark.parametrize("details", [None, [1]])
+def test_details_that_are_no_mapping_are_their_samples_failure(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, details: Any
+) -> None:
+    """They were kept, and every command on the run then ended in a failure."""
+    strategy = toy(registry, Kind.SELECTIONS, "toy-first")
+    sound: Callable[..., Selection] = strategy.select
+    monkeypatch.setattr(strategy, "select", lambda *given: replace(sound(*given), details=details))
+    failed, _ = carried_out(tmp_path, registry, protocols=["segment"], selections=["toy-first"], control=None)
+    assert len(failed) == 6
+    assert all("selection strategy 'toy-first' gave details that are no mapping" in one for one in failed)
+
+
+class Unsayable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_that_can_not_say_itself_costs_its_sample_alone(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = toy(registry, Kind.MODEL, "toy")
+    sound = model._answer
+
+    def answer(self: Any, request: Request, extractor: Any) -> Any:
+        if request.sample_id == "s1":
+            raise Unsayable
+        return sound(self, request, extractor)
+
+    monkeypatch.setattr(model, "_answer", answer)
+    failed, results = carried_out(tmp_path, registry, protocols=["segment"])
+    assert failed == ["s1 segment answer: Unsayable"]
+    assert len(results) == 6
+
+
+class Idle(Executor[NoConfig]):
+    def execute(self, job: Any, work: Any, monitor: Any) -> None:
+        """Make nothing, and tell of nothing."""
+
+
+def test_an_executor_that_leaves_records_unmade_is_told_and_no_figure_is_of_nothing(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ended with a table of zeros."""
+    monkeypatch.setitem(vars(registry.get(Kind.EXECUTOR, "local")), "component_class", Idle)
+    with pytest.raises(PluginError, match="executor Idle made no record of sample s0 in stage answer"):
+        carried_out(tmp_path, registry, executor="local")
 
 
 def test_what_holds_itself_can_not_be_kept_and_costs_its_sample(

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from pixcore.plugins import Guest, GuestKind
+from pixcore import plugins
+from pixcore.config import resolve
+from pixcore.figures.rows import to_dict
+from pixcore.plugins import Guest, GuestKind, Registry
+from pixcore.runs.execute import execute
+from pixcore.runs.plan import Run
+from pixcore.runs.progress import Display
+from pixcore.runs.results import write
 from pixcore.runs.writers import RunWriter, Writers
+from pixcore.terminal import Console
+from tests.workplace import TOY, TOY_RUN
 
 
 def files(workplace) -> set[str]:
@@ -73,6 +84,35 @@ def test_a_writer_that_fails_costs_no_other_its_file(workplace):
     assert told[0].startswith("run writer 'toy-broken' failed: run writer 'toy-broken' can't be imported")
     assert told[1:] == ["run writer 'toy-fails' failed: RuntimeError: toy writer"]
     assert not list((workplace.folder / "other").glob(".*"))
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    monkeypatch.syspath_prepend(str(TOY))
+    monkeypatch.setenv("PIXCORE_PLUGINS", "toy")
+    plugins.registry.cache_clear()
+    yield plugins.registry()
+    plugins.registry.cache_clear()
+
+
+@pytest.mark.parametrize("step", ["begin", "finish"])
+def test_a_writer_that_changes_what_it_is_shown_takes_nothing_from_the_table(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    counts = registry.guest(GuestKind.WRITER, "toy-count")
+    changes = {
+        "begin": lambda self, folder, run, rows: rows.clear(),
+        "finish": lambda self, summary: [row.figures.clear() for row in summary.rows] and None,
+    }
+    monkeypatch.setattr(counts.loaded, step, changes[step])
+    config = {**TOY_RUN, "output": str(tmp_path / "out"), "store": str(tmp_path / "store")}
+    job = Run(resolve(config, registry))
+    execute(job, Display(Console(quiet=True)))
+    (tmp_path / "out").mkdir()
+    whole = write(job, tmp_path / "out", []).summary
+    done = write(job, tmp_path / "out", [counts])
+    assert done.summary == whole
+    assert json.loads((tmp_path / "out/summary.json").read_text()) == to_dict(whole)
 
 
 def test_predictions_of_an_earlier_run_do_not_stay_under_the_name_of_another(workplace):

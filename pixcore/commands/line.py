@@ -98,7 +98,7 @@ def main(given: Sequence[str]) -> None:
     except PixcoreError as error:
         _show(str(error), show_traceback)
         sys.exit(error.exit_status)
-    except (Exception, SystemExit) as error:  # a plugin that exits has failed too, whatever its status says
+    except BaseException as error:  # a plugin that exits, or a library of Rust that panics, has failed too
         nobody_reads = type(sys.stdout).__name__.endswith("PacifyFlushWrapper")  # click's, as it exits
         if nobody_reads or BrokenPipeError in (type(error), type(error.__context__)):  # rich exits on it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is flushed at the end goes nowhere

@@ -161,18 +161,13 @@ def _beside(name: str, probing: str) -> tuple[FigureColumn, ...]:
     none = "published alone: mean IoU, images without a named object among them"
     there = "published alone: mean IoU of the objects that are there"
     every = "mean IoU, absent objects among them, two empty masks as 1 (LISA, gRefCOCO)"
+    total = "sum of all intersections over the sum of all unions (LISA, gRefCOCO)"
     return (
         FigureColumn(f"{name} less control", less, less_control=name, kind="made"),
         _iou_over(f"{name} with none", none, probing, lambda one: one.published),
         _iou_over(f"{name} there", there, probing, lambda one: one.published and one.named and one.truth),
         _iou_over(f"{name} gIoU", every, probing, lambda one: one.named),
-        FigureColumn(
-            f"{name} cIoU",
-            "sum of all intersections over the sum of all unions (LISA, gRefCOCO)",
-            probing,
-            mask=lambda one: one.overlap if one.named else None,
-            kind="ratio",
-        ),
+        FigureColumn(f"{name} cIoU", total, probing, mask=lambda one: one.overlap if one.named else None, kind="ratio"),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pixcore.components import Executor, NoConfig
-from pixcore.errors import DataError, SampleError, describe
+from pixcore.errors import DataError, PluginError, SampleError, describe
 from pixcore.runs.plan import Run, Work
 from pixcore.shelf import View
 from pixcore.stages.answer import Answer
@@ -39,6 +39,11 @@ def execute(job: Run, display: Monitor) -> int:
     executor: Executor[Any] = next(chosen, Local(NoConfig()))
     try:
         executor.execute(job, work, monitor)
+        for stage, (missing, _) in () if isinstance(executor, Local) else work.items():
+            for one in ready(stage, missing):
+                if stage.failure(one) is None and not stage.store.has(stage.key_of(one)):
+                    said = f"made no record of sample {one.sample.id} in stage {stage.name}, and told of no failure"
+                    raise PluginError(f"executor {type(executor).__name__} {said}", hint="executor: local makes it")
     finally:
         executor.close()
         job.loader.free()

@@ -28,11 +28,9 @@ from pixcore.stages.base import Item, OnRecord, Stage, with_memory
 from pixcore.stages.choose import JudgeStage, Select
 from pixcore.stages.propose import CandidateStage, Control, Propose
 
-hold_to_kinds(
-    "the `uses` of pixcore.stages",
-    [kind.noun for kind in Kind if kind not in (Kind.BENCHMARK, Kind.EXECUTOR)],
-    [kind.noun for stage in (Answer, Propose, Control, Select, JudgeStage) for kind in stage.uses.values()],
-)
+_NOUNS = [kind.noun for kind in Kind if kind not in (Kind.BENCHMARK, Kind.EXECUTOR)]
+_USED = [kind.noun for stage in (Answer, Propose, Control, Select, JudgeStage) for kind in stage.uses.values()]
+hold_to_kinds("the `uses` of pixcore.stages", _NOUNS, _USED)
 
 Work = Mapping[Stage, tuple[View[Item], int]]
 """The stages of a run in order, each with the items whose records are missing, and how many others are there."""

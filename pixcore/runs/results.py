@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,13 +46,13 @@ def write(job: Run, folder: Path, guests: Iterable[Guest]) -> Written:
     config = job.resolved.config
     tally = Tally(job.rows, config.fidelity, seed=config.seed, s_of=config.s_of or ())
     document = job.document()
-    with Writers(guests, folder, document, job.rows) as writers:
+    with Writers(guests, folder, document, tuple(job.rows)) as writers:
         for result in job.results():
             tally.add(result)
             writers.add(result)
         notes = job.benchmark.notes if job.benchmark is not None else ()
         summary = tally.summary(benchmark=job.benchmark_name, model=job.loader.component.name, notes=notes)
-        writers.finish(summary)
+        writers.finish(deepcopy(summary))
         write_json(folder / RUN, document | {"files": writers.files})
         write_json(folder / SUMMARY, to_dict(summary))
     return Written(summary, writers.written, writers.failures)

@@ -45,6 +45,8 @@ class AskingStage(Stage):
                     said = f"{named} gave {'more' if item is None else 'fewer'} results than {len(items)}"
                     raise PluginError(said, hint="whose each is can't be told, so that none is kept")
                 outcome, wrong = found
+                if not isinstance(getattr(outcome, "details", {}), Mapping):
+                    wrong = "gave details that are no mapping"
                 if not isinstance(outcome, Exception):
                     outcome = SampleError(f"{named} {wrong}") if wrong else Entry(dict(vars(outcome)))
                 yield item, outcome

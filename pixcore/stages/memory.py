@@ -9,7 +9,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from pixcore.errors import DataError, UserError, describe
+from pixcore.errors import DataError, UserError, describe, said_by
 from pixcore.notices import notice
 
 MORE_ROOM = "try a smaller dtype or model, smaller images, or another device"
@@ -75,7 +75,7 @@ def shortage(error: BaseException) -> str | None:
         None if it is about something else.
     """
     for each in causes(error):
-        text = str(each)
+        text = said_by(each)
         named = isinstance(each, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(each).__mro__)
         told = isinstance(each, RuntimeError) and any(phrase in text.lower() for phrase in _PHRASES)
         if named or told or (isinstance(each, OSError) and each.errno == errno.ENOMEM):

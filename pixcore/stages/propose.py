@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -30,18 +31,15 @@ _CHUNK = 32  # responses that a grouper is handed together
 
 
 def group_maps(response: Response, groups: Sequence[TokenGroup], transforms: Iterable[MapTransform[Any]]) -> Any:
-    """Average the transformed maps of each group's tokens (paper 3.2): (groups, visual tokens) float32.
-
-    Args:
-        response: One with maps.
-        groups: Groups of its tokens.
-        transforms: Applied to all its maps in order.
-    """
+    """Average a response's maps, transformed in order, over groups of tokens (paper 3.2): (groups, cells) float32."""
     maps, layout = response.maps, response.layout
     if maps is None or layout is None:
         raise ValueError("the response has no maps")
     for transform in transforms:
         maps = transform.transform(maps, layout, response.reference)
+        if np.shape(maps) != (expected := (len(response.tokens), layout.tokens)):
+            said = f"map transform {type(transform).__name__} gave maps of the shape {np.shape(maps)}, not {expected}"
+            raise SampleError(said)
     if not groups:
         return np.zeros((0, layout.tokens), np.float32)
     return np.stack([maps[list(group.tokens)].mean(axis=0) for group in groups]).astype(np.float32)
@@ -66,7 +64,7 @@ class CandidateStage(Stage):
 
     def drawn(self, item: Item, generator: MaskGenerator[Any], bare: Sequence[Candidate], iou: float | None) -> Entry:
         """Have an item's candidates drawn, each at its point, and merge them where a config asks for it."""
-        image, prompts = item.request.image, [one.point for one in bare]
+        image, prompts = item.request.image, deepcopy([one.point for one in bare])  # the record's own stay as they are
         proposals = generator.segment(image, prompts) if prompts else []  # type: ignore[arg-type]
         if wrong := _misdrawn(proposals, len(prompts), image.size):
             raise SampleError(f"{self.named('masks')} gave {wrong}")
@@ -168,6 +166,11 @@ class Propose(CandidateStage):
             raise SampleError(f"{self.named('grouper')} gave a group without tokens, and it or another has no prompt")
         if not groups and not layout:
             return _NO_CANDIDATES
+        text, there = len(response.text), range(len(response.tokens))  # a place from the end would be another token's
+        for one in groups:
+            if not (all(at in there for at in one.tokens) and 0 <= one.start <= one.end <= text):
+                said = f"{one}, which is not within {len(there)} tokens and {text} characters"
+                raise SampleError(f"{self.named('grouper')} gave {said}")
         image, truth = item.request.image, item.sample.mask
         if truth is not None and size_of(truth) != image.size:
             said = f"sample {item.sample.id} has a ground truth of {size_of(truth)} pixels for an image of {image.size}"

@@ -16,6 +16,7 @@ from pixcore_notebook.keeping import _kept
 import pixcore
 from pixcore import masks
 from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.plugins import Kind, registry
 from pixcore.records import Candidate, Image, PointPrompt, Response, Selection, Token, TokenGroup
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202eevil\ud800 & 'quoted' \"twice\""
@@ -164,3 +165,24 @@ def test_without_pandas_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(pixcore.PluginError, match=r"pandas is not installed \(pip install pandas\)"):
         by_hand().to_pandas()
+
+
+@pytest.mark.parametrize("expression", [None, 3, b"a cup", ["a cup"]])
+def test_an_expression_is_text(found: pixcore.Grounding, expression: Any) -> None:
+    with pytest.raises(pixcore.DataError, match="no expression"):
+        pixcore.ground(found.image, expression, model="mini")
+
+
+def test_a_models_section_may_hold_paths_and_numbers_of_numpy(found: pixcore.Grounding, tmp_path: Path) -> None:
+    section = {"name": "mini", "max_new_tokens": np.int64(4), "checkpoint": tmp_path / "nowhere"}
+    with pytest.raises(pixcore.ModelError, match="nowhere"):
+        pixcore.ground(found.image, found.expression, model=section)
+    del section["checkpoint"]
+    assert len(pixcore.ground(found.image, found.expression, model=section).response.tokens) == 4
+
+
+def test_a_model_that_exits_is_an_error(found: pixcore.Grounding, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = registry().get(Kind.MODEL, "mini").component_class
+    monkeypatch.setattr(model, "answer", lambda *given: sys.exit(0))
+    with pytest.raises(pixcore.PluginError, match="SystemExit: 0"):
+        pixcore.ground(found.image, found.expression, model="mini")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ import yaml
 
 import pixcore
 from pixcore.cli import main
+from pixcore.plugins import Kind, registry
 
 
 def figures(folder: Path) -> dict[str, float]:
@@ -163,3 +168,59 @@ def test_a_run_whose_document_is_damaged_says_so(damaged: dict[str, object], tmp
     (tmp_path / "run.json").write_text(json.dumps(damaged))
     with pytest.raises(pixcore.DataError, match=r"run\.json holds no config \(run the config again"):
         _ = pixcore.open_run(tmp_path).config
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2.5, "2", True])
+def test_a_limit_is_a_whole_number_of_samples(limit: Any, folder: Path, finished: pixcore.Run) -> None:
+    with pytest.raises(pixcore.ConfigError, match=r"limit is .*1 or more"):
+        pixcore.run(finished.config, limit=limit, output=str(folder.parent / "limited"))
+
+
+@pytest.mark.parametrize("samples", [None, 3, b"a", [1], ["a", None]])
+def test_samples_are_chosen_by_their_ids(samples: Any, folder: Path, finished: pixcore.Run) -> None:
+    with pytest.raises(pixcore.ConfigError, match="is no sample"):
+        pixcore.run(finished.config, samples=samples, output=str(folder.parent / "chosen"))
+
+
+def test_numbers_of_numpy_are_numbers(folder: Path, finished: pixcore.Run) -> None:
+    """A limit of NumPy's failed at the end of the run, a seed was refused."""
+    other = str(folder.parent / "numpy")
+    first = finished.samples()[0].id
+    run = pixcore.run(finished.config, limit=np.int64(1), seed=np.int64(7), output=other)
+    assert (run.summary.samples, run.config["seed"]) == (1, 7)
+    run = pixcore.run(finished.config, samples=np.array([first]), merge_iou=np.float32(0.5), output=other)
+    assert [one.id for one in run.samples()] == [first]
+    assert run.config["merge_iou"] == 0.5
+
+
+def test_a_run_stays_the_one_that_was_carried_out_when_another_takes_its_folder(
+    folder: Path, finished: pixcore.Run
+) -> None:
+    """The first one's table was the second one's, or its own beside the second one's samples."""
+    other = folder.parent / "twice"
+    first = pixcore.run(finished.config, limit=1, output=str(other))
+    second = pixcore.run(finished.config, limit=2, output=str(other))
+    assert [len(run.samples()) for run in (first, second)] == [1, 2]
+    assert [run.summary.samples for run in (first, second)] == [1, 2]
+
+
+def test_an_id_is_in_the_samples_that_have_it(finished: pixcore.Run) -> None:
+    samples = finished.samples()
+    assert samples[0].id in samples
+    assert "nobody" not in samples
+
+
+def test_a_run_can_be_pickled_also_after_its_samples_were_read(finished: pixcore.Run) -> None:
+    assert len(finished.samples()) == 4
+    for copied in (pickle.loads(pickle.dumps(finished)), copy.deepcopy(finished)):
+        assert repr(copied) == repr(finished)
+        assert len(copied.samples()) == 4
+
+
+def test_a_component_that_exits_is_an_error_and_ends_no_script_as_if_all_were_well(
+    folder: Path, finished: pixcore.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = registry().get(Kind.SELECTIONS, "phrase-overlap").component_class
+    monkeypatch.setattr(strategy, "select", lambda *given: sys.exit(0))
+    with pytest.raises(pixcore.PluginError, match=r"SystemExit: 0"):
+        pixcore.run(finished.config, output=str(folder.parent / "exits"), seed=99, store=str(folder.parent / "another"))

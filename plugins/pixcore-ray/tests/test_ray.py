@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import OrderedDict
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -39,10 +40,10 @@ from pixcore_ray.crews import crews
 from pixcore_ray.driver import Driver, _Actor, _Task
 from pixcore_ray.executors import see, sigterm_stops
 from pixcore_ray.head import Head, HeadGoneError
-from pixcore_ray.parcels import Batch, Packed, RemoteError, path_of, sent, some_files
+from pixcore_ray.parcels import Batch, Packed, RemoteError, path_of, sent, some_files, why
 from pixcore_ray.told import NODES, Telling
-from pixcore_ray.worker import Maker
-from ray.exceptions import RayError
+from pixcore_ray.worker import Maker, versions
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from tools.kill_cluster import differs, records
 
@@ -193,7 +194,7 @@ def test_a_node_that_sees_but_some_of_the_images_is_sent_them(tmp_path: Path, mo
     context = SimpleNamespace(get_node_id=lambda: "node")
     monkeypatch.setattr("ray.get_runtime_context", lambda: context)
     seen = some_files(len(images), images.__getitem__)
-    maker = Maker(b"", [], {}, "nowhere")
+    maker = Maker(b"", [], {}, "nowhere", {})
     assert maker.hello(seen)[2]
     (tmp_path / "second" / "b.png").unlink()
     assert not maker.hello(seen)[2]
@@ -446,7 +447,7 @@ def test_what_an_actor_made_before_the_run_ended_is_kept(job: Run, monkeypatch: 
     monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 1.0}}])
     driver = Driver(job, work, Display(Console(file=io.StringIO())), ProcessesConfig(), Head(NOBODY))
     stages = job.stages()
-    maker = Maker(pickle.dumps(stages), [stage.store.key for stage in stages], {}, "nowhere")
+    maker = Maker(pickle.dumps(stages), [stage.store.key for stage in stages], {}, "nowhere", {})
     places, later = [0, 1], stages.index(next(iter(job.proposals.values())))
     monkeypatch.setattr(maker._stages[later], "compute", _no_disk)
     reply = maker.make(Batch([sent(job.items.thing(at), None) for at in places], [[0, later]] * len(places)))
@@ -480,6 +481,89 @@ def test_actors_that_all_end_as_they_start_end_the_run(job: Run, monkeypatch: py
         start(lives=False)
 
 
+@pytest.fixture
+def driver(job: Run, monkeypatch: pytest.MonkeyPatch) -> Driver:
+    """A driver whose actors are none."""
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}])
+    monkeypatch.setattr("ray.kill", lambda handle: None)
+    made = Driver(job, job.work(), Display(Console(file=io.StringIO())), ProcessesConfig(), Head(NOBODY))
+    made._telling = Telling(Display(Console(file=io.StringIO())), job.resolved.config.output, lambda: 0)
+    return made
+
+
+def lose(driver: Driver, task: _Task) -> list[_Task]:
+    """Let an actor die on a batch; give what is tried next."""
+    (line,) = driver._lines
+    line.actors.append(actor := _Actor(None, line, None, tasks=OrderedDict({"reference": task})))
+    driver._lost(actor, RayError("the worker died"))
+    found = [*line.tasks]
+    line.tasks.clear()
+    return found
+
+
+def test_what_an_actor_dies_of_fails_in_the_stage_that_kills(job: Run, driver: Driver) -> None:
+    """Stages share actors: an answer is not lost by the masks that are made of it."""
+    maker, stages, (answer, propose, select), _ = selecting(job)
+    item = job.items.thing(0)
+    (alone,) = lose(driver, _Task([0], [[answer, propose, select]], tries=2, alone=True))
+    assert (alone.stages, alone.tries) == ([[answer]], 2)
+    reply = maker.make(Batch([sent(item, None)], alone.stages))
+    (line,) = driver._lines
+    line.actors.append(actor := _Actor(None, line, None, tasks=OrderedDict({"reference": alone})))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ray.get", lambda reference: reply)
+        driver._take(actor, "reference")
+    line.actors.clear()
+    (alone,) = line.tasks
+    line.tasks.clear()
+    assert alone.stages == [[propose]]
+    assert lose(driver, alone) == []
+    assert stages[answer].has(item)
+    assert stages[answer].failure(item) is None
+    assert "every actor that worked on it ended" in str(stages[propose].failure(item))
+
+
+def test_a_stage_that_ends_every_actor_ends_the_run(driver: Driver) -> None:
+    """Such as a model for which there is no memory: each sample would take the time to load it, and fail."""
+    for place in range(7):
+        assert lose(driver, _Task([place], [[0]], tries=2, alone=True)) == []
+    with pytest.raises(ConfigError, match=r"worked on 8 samples, one after another, ended in answer: RayError: the w"):
+        lose(driver, _Task([7], [[0]], tries=2, alone=True))
+
+
+def test_it_is_said_in_a_line_what_an_actor_ended_of() -> None:
+    """Ray says it in many, of which the first names numbers."""
+    missing = RayTaskError(
+        "Maker.__init__", "Traceback:\n  File\nModuleNotFoundError: No module named 'x'", ValueError()
+    )
+    assert why(ActorDiedError(missing)) == why(missing) == "ModuleNotFoundError: No module named 'x'"
+    assert why(RayError("gone\nfor good")) == "RayError: gone"
+
+
+@pytest.mark.parametrize(
+    ("pickled", "packages", "said"),
+    [
+        (
+            b"cno_such_plugin\nThing\n.",
+            versions(),
+            r"can't load what the run needs: ModuleNotFoundError: .*no_such_plugin",
+        ),
+        (b"", versions() | {"pixcore": "0.0.1"}, r"has pixcore \S+, and the driver 0\.0\.1"),
+    ],
+)
+def test_a_node_with_other_packages_is_refused_by_name(pickled: bytes, packages: dict[str, str], said: str) -> None:
+    reply = Maker(pickled, [], {}, "nowhere", packages).make(Batch([], []))
+    assert reply.ended is not None
+    with pytest.raises(ConfigError, match=f"node {re.escape(socket.gethostname())} {said}.*install the same packages"):
+        _refuse(reply.ended.ending)
+
+
+def test_a_node_that_may_not_look_at_the_drivers_files_is_sent_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as where another user's home is closed; a name too long for its disk is an error of that kind."""
+    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "node"))
+    assert not Maker(b"", [], {}, "x" * 300, {}).hello(["x" * 300])[2]
+
+
 def _refuse(error: Exception) -> None:
     raise error
 
@@ -493,7 +577,7 @@ def selecting(job: Run) -> tuple[Maker, list[Stage], list[int], Any]:
     """What makes a run's records, its stages, the numbers of the three that lead to a choice, and who chooses."""
     stages = job.stages()
     chain = [next(iter(one.values())) for one in (job.answers, job.proposals, next(iter(job.selections.values())))]
-    maker = Maker(pickle.dumps(stages), [stage.store.key for stage in stages], {}, "nowhere")
+    maker = Maker(pickle.dumps(stages), [stage.store.key for stage in stages], {}, "nowhere", {})
     strategy = chain[-1].components.one("strategy").registration.component_class
     return maker, stages, [*map(stages.index, chain)], strategy
 
@@ -588,6 +672,11 @@ def test_what_ray_gives_nobody_is_refused_before_it_starts(job: Run, asked: dict
     executor = {"name": "processes", "resources": {"select": asked}}
     with pytest.raises(ConfigError, match=said):
         resolve(job.resolved.document() | {"executor": executor}, registry())
+
+
+def test_an_empty_address_is_refused_with_the_config(job: Run) -> None:
+    with pytest.raises(ConfigError, match=r"executor\.address: got ''"):
+        resolve(job.resolved.document() | {"executor": {"name": "ray", "address": ""}}, registry())
 
 
 def test_records_of_two_stores_are_compared(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from pixcore_selection.pick import best_score
 
 from pixcore import masks
 from pixcore.config import read_yaml
-from pixcore.errors import ConfigError
+from pixcore.errors import ConfigError, DataError, PluginError, describe
 from pixcore.plugins import Kind, registry
 from pixcore.records import Candidate, ProtocolResult, Sample, SampleResult
 from pixcore.runs.progress import Display
@@ -65,16 +66,30 @@ def ground(
         PluginError: A component is not installed.
         ModelError: The checkpoint can't be loaded.
     """
+    if not isinstance(expression, str):
+        raise DataError(f"{expression!r} is no expression", hint='give a text, such as "the cat\'s ear"')
     document = document_of(config)
     if model is not None:
-        document["model"] = model
+        document["model"] = plain(model)
     if options:
         document["model"] = _section(document.get("model")) | {name: plain(one) for name, one in options.items()}
     quiet = Display(Console(stderr=True, quiet=True))
     if not keep:
         let_go()
-    found = ground_in(as_image(image), expression, document, quiet, kept if keep else None)
+    with nobody_exits():
+        found = ground_in(as_image(image), expression, document, quiet, kept if keep else None)
     return Grounding(**{name: getattr(found, name) for name in found.__dataclass_fields__})
+
+
+@contextmanager
+def nobody_exits() -> Iterator[None]:
+    """Turn an exit of a component into an error: it would end a whole script, as if all had gone well."""
+    try:
+        yield
+    except SystemExit as error:
+        raise PluginError(
+            f"a component ended the process: {describe(error)}", hint="it has to raise an error"
+        ) from error
 
 
 def document_of(config: ConfigLike | None) -> dict[str, Any]:
@@ -89,7 +104,9 @@ def document_of(config: ConfigLike | None) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Turn paths into text and tuples into lists, wherever they stand in a value."""
+    """Turn paths into text, tuples into lists and what is NumPy's into Python's, wherever they stand in a value."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Mapping):

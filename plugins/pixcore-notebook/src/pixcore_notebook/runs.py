@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -21,7 +22,7 @@ from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, SampleResult
 from pixcore.runs import plan
 from pixcore.terminal import Console
-from pixcore_notebook.grounding import ConfigLike, candidate_lines, document_of, plain
+from pixcore_notebook.grounding import ConfigLike, candidate_lines, document_of, nobody_exits, plain
 from pixcore_notebook.html import SMALL, THUMBNAIL, heated, masked, phrase_of, rendered, shaded
 from pixcore_notebook.keeping import let_go
 from pixcore_notebook.lines import Lines
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import pandas
 
 _SHOWN = 12
+_MOST = 10**9  # samples, as on the command line
 
 _COLUMNS = frozenset(("sample_id", "pair", "expression", "absent", "probing", "prompt", "text", "correct", "error"))
 """What a sample's line has beside its categories, and an IoU for each row."""
@@ -52,15 +54,26 @@ def run(config: ConfigLike, *, limit: int | None = None, samples: str | Sequence
         PluginError: A component is not installed.
         SampleError: A sample failed, and the config does not say `on_error: record`.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"limit is {limit}", hint="1 or more, or None for all samples")
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Integral) or not 1 <= limit <= _MOST):
+        raise ConfigError(f"limit is {limit!r}", hint="a whole number, 1 or more, or None for all samples")
+    scope = plan.Scope(None if limit is None else int(limit), _ids(samples))
     document = document_of(config) | {name: plain(one) for name, one in sections.items()}
     resolved = configs.resolve(document, registry())
     prepare(resolved.config.output)
     let_go()
-    job = plan.Run(resolved, plan.Scope(limit, (samples,) if isinstance(samples, str) else tuple(samples)))
-    carry_out(job, Console(force_jupyter=False, force_terminal=False), Console(quiet=True))
-    return Run(resolved.config.output)
+    with nobody_exits():
+        carry_out(plan.Run(resolved, scope), Console(force_jupyter=False, force_terminal=False), Console(quiet=True))
+    made = Run(resolved.config.output, partial(plan.Run, resolved, scope))
+    _ = made.summary, made.config  # read before another run takes the folder
+    return made
+
+
+def _ids(samples: Iterable[str]) -> tuple[str, ...]:
+    """Samples' ids, of one or of several."""
+    found = (samples,) if isinstance(samples, str) else tuple(samples) if isinstance(samples, Iterable) else (samples,)
+    if odd := [one for one in found if not isinstance(one, str)]:
+        raise ConfigError(f"samples: {odd[0]!r} is no sample's id", hint="give ids as texts, or leave it out for all")
+    return found
 
 
 def open_run(folder: str | os.PathLike[str]) -> Run:
@@ -79,10 +92,19 @@ class Run:
 
     Attributes:
         folder: The run's folder. The table is read from there; samples are read from the records that it names.
+
+    Args:
+        folder: The run's folder.
+        made: Plans a run that was just carried out, whatever the folder holds later; left out: as the folder says.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, made: Callable[[], plan.Run] | None = None) -> None:
         self.folder = folder
+        self._made = made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave open files here: a copy opens its own."""
+        return {name: value for name, value in vars(self).items() if name != "_job"}
 
     @cached_property
     def summary(self) -> Summary:
@@ -115,7 +137,7 @@ class Run:
 
     @cached_property
     def _job(self) -> plan.Run:
-        return open_records(self.folder, registry())
+        return open_records(self.folder, registry()) if self._made is None else self._made()
 
     def __repr__(self) -> str:
         told = self.summary
@@ -145,6 +167,9 @@ class Samples(Sequence["SampleView"]):
         if isinstance(place, str) and place not in self._ids:
             raise DataError(f"the run has no sample {place!r}", hint=nearest(place, self._ids))
         return self._view(place if isinstance(place, str) else self._ids[place])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ids if isinstance(name, str) else super().__contains__(name)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Make a data frame: a line for each sample under each probing, with the IoU of each row.

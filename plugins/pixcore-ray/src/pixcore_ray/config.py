@@ -91,5 +91,5 @@ class ClusterConfig(Options):
         dashboard: Where no cluster is running and the address is "local", whether Ray's dashboard is started too.
     """
 
-    address: str = "auto"
+    address: Annotated[str, Field(min_length=1)] = "auto"
     dashboard: bool = False

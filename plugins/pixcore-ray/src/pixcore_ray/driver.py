@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from pixcore.errors import ConfigError, SampleError, describe
+from pixcore.errors import ConfigError, SampleError
 from pixcore.records import Image
 from pixcore.runs.plan import Run, Work
 from pixcore.stages.answer import Answer
@@ -27,15 +27,16 @@ from pixcore.stages.base import Item, Made, Monitor, Stage
 from pixcore_ray.config import Options
 from pixcore_ray.crews import Crew, by_service, crews
 from pixcore_ray.head import Head, HeadGoneError
-from pixcore_ray.parcels import Batch, Packed, Reply, sent, some_files
+from pixcore_ray.parcels import Batch, Packed, RemoteError, Reply, sent, some_files, why
 from pixcore_ray.told import Telling
-from pixcore_ray.worker import Maker, controls
+from pixcore_ray.worker import Maker, controls, versions
 
 _LONGEST = 512  # items of a batch
 _IMAGES = 4096  # references to images in the object store that are kept
 _COUNTS = 5.0  # seconds between two looks at what the cluster has
 _LOOKS = 2.0  # seconds between two looks for room
 _PATIENCE = 30.0  # seconds without an actor before somebody is told
+_HOPELESS = 8  # samples in a row that end every actor in a stage, before the run ends
 
 
 @dataclass
@@ -116,6 +117,7 @@ class Driver:
         self._size = job.resolved.config.batch_size
         self._spent = dict.fromkeys(shared, 0.0)
         self._there = sum(work[self._stages[number]][1] for number in shared)
+        self._lethal = Counter[int]()  # samples given up in a stage, since anything came back from it
         self._shared = [self._stages[number] for number in shared]
         self._lines = [_Line(replace(one, stages=frozenset(shared[at] for at in one.stages))) for one in self._crews()]
         self._counted = time.monotonic()
@@ -154,7 +156,7 @@ class Driver:
         environment = {name: value for name, value in os.environ.items() if name.startswith("PIXCORE_")}
         self._job.loader.free()  # it may have looked at a server's text here; now its memory is the actors'
         # functions of a benchmark's own never travel: what is left of a stage is its settings and its components'
-        self._arguments = ray.put(pickle.dumps(self._stages)), keys, environment, os.getcwd()
+        self._arguments = ray.put(pickle.dumps(self._stages)), keys, environment, os.getcwd(), versions()
         items = self._job.items
         self._seen = some_files(len(items), lambda number: items.thing(number).request.image)
         self._remote: Any = ray.remote(Maker)
@@ -385,8 +387,8 @@ class Driver:
     def _welcome(self, actor: _Actor) -> None:
         try:
             host, actor.node_id, actor.sees = self._head.asked(lambda: ray.get(actor.hello))
-        except RayTaskError:
-            raise
+        except RayTaskError as error:
+            raise RemoteError(why(error)) from error
         except RayError as error:
             self._lost(actor, error)
             return
@@ -398,8 +400,8 @@ class Driver:
     def _take(self, actor: _Actor, reference: Any) -> None:
         try:
             reply: Reply = self._head.asked(lambda: ray.get(reference))
-        except RayTaskError:
-            raise
+        except RayTaskError as error:
+            raise RemoteError(why(error)) from error
         except RayError as error:
             self._lost(actor, error)
             return
@@ -415,13 +417,25 @@ class Driver:
             by_stage.setdefault(number, []).append((item, made.error if isinstance(made, Packed) else made))
             self._todo[number][task.places[at]] = 0
         for number, those in by_stage.items():
+            self._lethal[number] = 0
             self._stages[number].take(those, self._monitor)
         for number, seconds in reply.seconds.items():
             self._spent[number] += seconds
         self._telling.came(actor.node, len(reply.outcomes))
         if reply.ended is not None:  # what was made before is kept
             raise reply.ended.ending
-        self._enqueue([place for place in task.places if any(todo[place] for todo in self._todo.values())])
+        left = [place for place in task.places if any(todo[place] for todo in self._todo.values())]
+        if task.alone and len(task.places) == len(task.stages[0]) == 1:
+            self._one_more(left)
+        else:
+            self._enqueue(left)
+
+    def _one_more(self, places: Sequence[int]) -> None:
+        """Send what an actor has died of on by a single stage, so that no stage's records are lost by another's."""
+        for place in places:
+            if (found := self._next(place)) is not None:
+                task = _Task([place], [found[1][:1]], self._options.tries - 1, alone=True)
+                self._lines[found[0]].tasks.append(task)
 
     def _lost(self, actor: _Actor, error: Exception) -> None:
         """Give a dead actor's batches to others; the one that it was working on has been tried once more."""
@@ -429,7 +443,7 @@ class Driver:
         line.actors.remove(actor)
         self._kill(actor)
         gone = "node has died" in str(error) or not self._alive(actor.node_id)
-        said = "its machine is gone" if gone else describe(error)
+        said = "its machine is gone" if gone else why(error)
         self._telling.heard(actor.node or "cluster", f"an actor of {line.crew.name} ended: {said}")
         line.unborn += int(actor.hello is not None and not gone)
         if line.unborn >= self._options.tries * line.crew.most and not line.alive:
@@ -445,6 +459,8 @@ class Driver:
             elif len(task.places) > 1:  # one of them does it; each has one more try of its own
                 alone = zip(task.places, task.stages, strict=True)
                 line.tasks.extend(_Task([place], [own], self._options.tries - 1, alone=True) for place, own in alone)
+            elif len(task.stages[0]) > 1:  # and in one of its stages
+                self._one_more(task.places)
             else:
                 self._given_up(task, said)
 
@@ -453,6 +469,11 @@ class Driver:
         failed = SampleError(f"every actor that worked on it ended, the last of {self._options.tries}: {said}")
         self._todo[number][place] = 0
         self._stages[number].take([(self._job.items.thing(place), failed)], self._monitor)
+        self._lethal[number] += 1
+        if self._lethal[number] >= _HOPELESS:
+            name = self._stages[number].label or self._stages[number].name
+            message = f"every actor that worked on {_HOPELESS} samples, one after another, ended in {name}: {said}"
+            raise ConfigError(message, hint="is there memory for it? Ray's logs there say more")
 
     def _kill(self, actor: _Actor) -> None:
         self._head.asked(lambda: ray.kill(actor.handle))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pixcore.components import Executor
-from pixcore.errors import ConfigError, one_line
+from pixcore.errors import ConfigError, describe, one_line
 from pixcore.runs.execute import ready
 from pixcore.runs.plan import Run, Work
 from pixcore.stages.base import Monitor, Stage
@@ -64,7 +64,10 @@ class OnRay(Executor[OptionsT]):
         # nothing is sent to anybody about who uses what
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        import ray
+        try:
+            import ray
+        except ImportError as error:
+            raise ConfigError(f"Ray can't be used: {describe(error)}", hint="pip install pixcore-ray") from error
 
         from pixcore_ray.head import Head
 

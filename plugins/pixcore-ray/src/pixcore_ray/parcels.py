@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
-from pixcore.errors import DataError, PixcoreError, SampleError, describe
+from pixcore.errors import DataError, PixcoreError, SampleError, describe, one_line
 from pixcore.files import read_file
 from pixcore.records import Image
 from pixcore.stages.base import Item
@@ -116,6 +116,15 @@ class Packed:
         made: PixcoreError = kind.__new__(kind)
         PixcoreError.__init__(made, self.message, hint=self.hint)  # whatever arguments its own class takes
         return made
+
+
+def why(error: RayError) -> str:
+    """Say in a line what Ray says in many: what was raised in an actor stands in the last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and (isinstance(error, RayTaskError) or "creation task" in lines[0]):
+        return one_line(lines[-1])
+    unexpected = isinstance(error, ActorDiedError) and "unexpectedly" in lines[0]
+    return "its process was killed, as for memory, or crashed" if unexpected else describe(error)
 
 
 def path_of(image: Image) -> Path | None:

@@ -9,21 +9,23 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain, compress
-from pathlib import Path
 from typing import Any
 
 import ray
 
-from pixcore.errors import ConfigError, PluginError, one_line
+from pixcore.errors import ConfigError, PluginError, describe, one_line
 from pixcore.runs.execute import ready
 from pixcore.stages.answer import Answer
 from pixcore.stages.base import Item, Stage
 from pixcore.stages.propose import Control, Propose
 from pixcore.stages.store import Row
+from pixcore.versions import installed, version_of
 from pixcore_ray.parcels import Batch, Outcome, Packed, Reply
 
 _MOST_LINES = 20  # of what is said, with one batch
+_SAME = "install the same packages there, and the same weights; pixcore plugins tells versions"
 
 
 class Maker:
@@ -34,19 +36,27 @@ class Maker:
         keys: The keys of their stores: records made of anything else would stand under a wrong name.
         environment: What the driver's environment says to pixcore.
         folder: Where the driver was started: a config's paths begin there.
+        packages: The driver's own, as `versions` tells them.
     """
 
-    def __init__(self, stages: bytes, keys: Sequence[str], environment: Mapping[str, str], folder: str) -> None:
+    def __init__(
+        self,
+        stages: bytes,
+        keys: Sequence[str],
+        environment: Mapping[str, str],
+        folder: str,
+        packages: Mapping[str, str],
+    ) -> None:
         os.environ.update(environment)
-        if Path(folder).is_dir():
+        with suppress(OSError):  # it is not here, or not for this user
             os.chdir(folder)
-        self._pickled, self._keys = stages, keys
+        self._pickled, self._keys, self._packages = stages, keys, packages
         self._made: list[Stage] | None = None
         self._lines: list[str] = []
 
     def hello(self, seen: Sequence[str]) -> tuple[str, str, bool]:
         """Say where this is: the host's name, the node's id, and whether files of the driver's are seen here."""
-        all_seen = all(Path(path).is_file() for path in seen)
+        all_seen = all(os.path.isfile(path) for path in seen)  # False too where this user may not look
         return socket.gethostname(), ray.get_runtime_context().get_node_id(), all_seen
 
     def make(self, batch: Batch) -> Reply:
@@ -77,12 +87,19 @@ class Maker:
     def _stages(self) -> list[Stage]:
         """The stages, once their keys are what they are at the driver's."""
         if self._made is None:
-            stages: list[Stage] = pickle.loads(self._pickled)
+            host = socket.gethostname()
+            for package, there in self._packages.items():
+                if (here := versions()[package]) != there:
+                    raise ConfigError(f"node {host} has {package} {here or 'not'}, and the driver {there}", hint=_SAME)
+            try:
+                stages: list[Stage] = pickle.loads(self._pickled)
+            except Exception as error:  # a plugin that is not there, or another
+                said = f"node {host} can't load what the run needs: {describe(error)}"
+                raise ConfigError(said, hint=_SAME) from error
             for stage, key in zip(stages, self._keys, strict=True):
                 if stage.store.key != key:
                     raise ConfigError(
-                        f"node {socket.gethostname()} would make other records in stage {stage.label or stage.name}",
-                        hint="install the same packages there, and the same weights; pixcore plugins tells versions",
+                        f"node {host} would make other records in stage {stage.label or stage.name}", hint=_SAME
                     )
             self._made = stages
         return self._made
@@ -117,6 +134,12 @@ class Maker:
         finally:
             for stage in stages:
                 stage.store.clear()
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of the packages that driver and actors speak by: they are in no record's key."""
+    found = {name: installed(name) for name in ("pixcore", "pixcore-ray")}
+    return {name: "" if there is None else version_of(there) for name, there in found.items()}
 
 
 def _packed(stage: Stage, item: Item, made: Any) -> Row | Packed:
