@@ -170,7 +170,9 @@ def _numbers(text: bytes, codes: NDArray[np.uint8], goes_on: NDArray[np.bool_]) 
     more = np.flatnonzero(goes_on)
     before_last = ~goes_on[more + 1]
     place, number = more[before_last], (more - np.arange(len(more)))[before_last]
-    for _ in range(_LONGEST - 1):
+    digits = 1
+    while len(place) and digits < _LONGEST:
+        digits += 1
         values[number] = (values[number] << 5) | (codes[place] & 31)
         place -= 1  # before the first is the last, after which no digit follows
         further = goes_on[place]
