@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixcore import shelf
+from pixcore import masks, shelf
 from pixcore.errors import StoreError
 from pixcore.records import Image, Sample
 from pixcore.shelf import Shelf, View
@@ -38,7 +38,7 @@ def test_a_sample_comes_back_with_what_its_image_knows(tmp_path: Path) -> None:
     kept = Shelf[Sample]()
     for name, image in {"pixels": Image.from_pixels(pixels), "\ud800": Image.from_path(there)}.items():
         _ = image.digest
-        assert kept.add(name, Sample(name, image, mask={"size": [2, 4], "counts": [0, 8]}))
+        assert kept.add(name, Sample(name, image, mask=masks.empty((4, 2))))
     there.unlink()
     first, second = kept.thing(0), kept.thing(1)
     assert first is not kept.thing(0)

@@ -155,7 +155,7 @@ def test_a_threshold_that_no_value_can_reach_is_refused() -> None:
 
 
 @settings(deadline=None)
-@given(COLOURS, st.integers(1, 256), st.randoms())
+@given(COLOURS, st.integers(1, 255), st.randoms())
 def test_a_threshold_sees_a_palettes_colours(pixels: NDArray[np.uint8], threshold: int, order: random.Random) -> None:
     """The same picture with 24 bits and with a palette in any order, its background first, last or in between."""
     colours, indices = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
