@@ -17,12 +17,12 @@ from string import ascii_uppercase
 
 import click
 from PIL import Image as PILImage
+from pixcore_datasets.options import benchmark_config
 
 from pixcore import masks
 from pixcore.commands.run import limit_option
 from pixcore.components import Context
-from pixcore.config import apply_settings, component_config
-from pixcore.errors import ConfigError, DataError
+from pixcore.errors import DataError
 from pixcore.files import prepare, replacing, written_beside
 from pixcore.plugins import Kind, registry
 from pixcore.records import Sample
@@ -55,10 +55,7 @@ def export_command(name: str, folder: Path, root: Path | None, limit: int | None
     The benchmark `folder` reads it: put pictures, masks and rows of your own in their place.
     """
     registration = registry().get(Kind.BENCHMARK, name)
-    if root is not None and "root" not in registration.config_class.model_fields:
-        raise ConfigError(f"the benchmark {name!r} has no folder", hint="leave --root out")
-    options = apply_settings({} if root is None else {"root": str(root)}, settings)
-    config = component_config(registration, options, "benchmark")
+    config = benchmark_config(registration, root, settings)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder} is there and not empty", hint="choose a new folder")
     written = write_folder(islice(registration.create(config, Context()).samples(), limit), folder)

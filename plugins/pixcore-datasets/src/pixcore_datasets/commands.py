@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from pixcore.components import Context
-from pixcore.config import apply_settings, component_config
 from pixcore.errors import DataError
 from pixcore.plugins import Kind, registry
 from pixcore.terminal import Console
 from pixcore_datasets.data_files import DataFile, Fetchable, check, fetch
+from pixcore_datasets.options import benchmark_config
 
 _ROOT = click.option("--root", type=click.Path(path_type=Path), required=True, help="The benchmark's folder.")
 
@@ -48,8 +48,7 @@ def check_command(name: str, root: Path, settings: tuple[str, ...]) -> int:
     """Verify the folder of benchmark NAME: every file, its checksum where it was fetched, every sample and picture."""
     console, pieces = Console(), _pieces(name)
     registration = registry().get(Kind.BENCHMARK, name)
-    config = component_config(registration, apply_settings({"root": str(root)}, settings), "benchmark")
-    made = registration.create(config, Context())
+    made = registration.create(benchmark_config(registration, root, settings), Context())
     findings = check(root, getattr(made, "needed_files", pieces))
     for finding in findings:
         state = "ok" if not finding.problem else "absent" if finding.optional else "PROBLEM"

@@ -9,10 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
+from pixcore_datasets.options import benchmark_config
 from pydantic import ValidationError
 
 from pixcore.components import Benchmark, Context, Judge, SelectionStrategy
-from pixcore.config import ProbingSection, Section, apply_settings, component_config
+from pixcore.config import ProbingSection, Section, component_config
 from pixcore.errors import ConfigError, DataError, PluginError, nearest
 from pixcore.files import PREDICTIONS, RUN, read_object
 from pixcore.plugins import Kind, Registry
@@ -223,13 +224,8 @@ def open_benchmark(
         name = origin.benchmark.name
     registration = plugins.get(Kind.BENCHMARK, name)
     known = origin.benchmark is not None and origin.benchmark.name == name
-    options: dict[str, Any] = dict(origin.benchmark.options) if known and origin.benchmark else {}
-    if root is not None:
-        if "root" not in registration.config_class.model_fields:
-            raise ConfigError(f"the benchmark {name!r} has no folder", hint="leave --root out")
-        options["root"] = str(root)
-    options = apply_settings(options, settings)
-    made: Benchmark[Any] = registration.create(component_config(registration, options, "benchmark"), context)
+    options = origin.benchmark.options if known and origin.benchmark else None
+    made: Benchmark[Any] = registration.create(benchmark_config(registration, root, settings, options), context)
     return made, name
 
 
