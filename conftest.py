@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.workplace import Workplace
+from pixcore import plugins
+from tests.workplace import TOY, Workplace
 
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
@@ -39,6 +40,16 @@ def browser() -> Iterator[Any]:
 def workplace(tmp_path: Path) -> Workplace:
     """A folder of its own with the toy plugin."""
     return Workplace(tmp_path)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[plugins.Registry]:
+    """What is installed where the toy plugin alone is."""
+    monkeypatch.syspath_prepend(str(TOY))
+    monkeypatch.setenv("PIXCORE_PLUGINS", "toy")
+    plugins.registry.cache_clear()
+    yield plugins.registry()
+    plugins.registry.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ from pixcore.runs.plan import Run
 from pixcore.stages.base import Item, Monitor, Stage
 from pixcore.stages.propose import group_maps
 from pixcore.stages.serialise import Entry
-from tests.workplace import TOY, TOY_RUN
+from tests.workplace import TOY_RUN
 
 
 class Numbers(Stage):
@@ -75,15 +75,6 @@ def test_a_stages_key_is_made_of_all_that_it_works_with(tmp_path: Path) -> None:
     assert len({key(), key(earlier="others"), key(threshold=0.6), key(judge=other)}) == 4
     with pytest.raises(TypeError, match=r"no component is called 'judge' here, only points"):
         Later(tmp_path, Context(), ChosenComponents(points=judge), earlier=None, threshold=1, batch=1)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    monkeypatch.syspath_prepend(str(TOY))
-    monkeypatch.setenv("PIXCORE_PLUGINS", "toy")
-    plugins.registry.cache_clear()
-    yield plugins.registry()
-    plugins.registry.cache_clear()
 
 
 def test_two_samples_of_one_id_are_refused_whatever_each_is_asked(tmp_path: Path, registry: Registry) -> None:

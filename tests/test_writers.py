@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pixcore import plugins
 from pixcore.config import resolve
 from pixcore.figures.rows import to_dict
 from pixcore.plugins import Guest, GuestKind, Registry
@@ -19,7 +17,7 @@ from pixcore.runs.progress import Display
 from pixcore.runs.results import write
 from pixcore.runs.writers import RunWriter, Writers
 from pixcore.terminal import Console
-from tests.workplace import TOY, TOY_RUN
+from tests.workplace import TOY_RUN
 
 
 def files(workplace) -> set[str]:
@@ -84,15 +82,6 @@ def test_a_writer_that_fails_costs_no_other_its_file(workplace):
     assert told[0].startswith("run writer 'toy-broken' failed: run writer 'toy-broken' can't be imported")
     assert told[1:] == ["run writer 'toy-fails' failed: RuntimeError: toy writer"]
     assert not list((workplace.folder / "other").glob(".*"))
-
-
-@pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    monkeypatch.syspath_prepend(str(TOY))
-    monkeypatch.setenv("PIXCORE_PLUGINS", "toy")
-    plugins.registry.cache_clear()
-    yield plugins.registry()
-    plugins.registry.cache_clear()
 
 
 @pytest.mark.parametrize("step", ["begin", "finish"])
