@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -23,20 +22,16 @@ def _once(named: Named) -> Named:
     return named
 
 
-def _from_one_end(named: Sequence[int], what: str = "heads") -> None:
+def _from_one_end(named: tuple[int, ...] | None, *, what: str = "heads") -> tuple[int, ...] | None:
     """Refuse numbers from both ends, of which two may mean one: how many a model has is not known here."""
-    if len({number < 0 for number in named}) > 1:
+    if len({number < 0 for number in named or ()}) > 1:
         raise ValueError(f"count all {what} from the start (0, 1, ...) or all from the end (-1, -2, ...)")
-
-
-def _heads(named: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    _from_one_end(named or ())
     return named
 
 
 NamedOnce = Annotated[tuple[int, ...] | None, Field(min_length=1), AfterValidator(_once)]
 """Layers, each named once; None for all. A reader counts one that is named from both ends once."""
-Heads = Annotated[NamedOnce, AfterValidator(_heads)]
+Heads = Annotated[NamedOnce, AfterValidator(_from_one_end)]
 """Heads, each named once, all from the start or all from the end; None for all."""
 
 
@@ -108,9 +103,9 @@ class LocalizationHeadsConfig(Config):
     def _in_order(cls, chosen: tuple[tuple[int, int], ...] | None) -> tuple[tuple[int, int], ...] | None:
         """Take layers that are in order whatever the model's depth, and heads that are several in their layer."""
         pairs = chosen or ()
-        _from_one_end([layer for layer, _ in pairs], "layers")
+        _from_one_end(tuple(layer for layer, _ in pairs), what="layers")
         for layer in {layer for layer, _ in pairs}:
-            _from_one_end([head for its, head in pairs if its == layer], f"heads of layer {layer}")
+            _from_one_end(tuple(head for its, head in pairs if its == layer), what=f"heads of layer {layer}")
         return chosen
 
 

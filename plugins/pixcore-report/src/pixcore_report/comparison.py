@@ -346,9 +346,10 @@ def spreads(sides: Sequence[Side]) -> Iterator[Spread]:
         if counted.any():
             scale = table.scale(name)
             values = tuple(float(one) for one in scale * above.sum(0) / below.sum(0))
-            of_each = scale * _by_cluster(above, below) if counted.sum() >= FEW else np.zeros(1)
-            spreading = np.ptp(of_each) > 1e-9
-            yield Spread(name, values, components(of_each) if spreading else None, int(counted.sum()))
+            split = None
+            if counted.sum() >= FEW and np.ptp(of_each := scale * _by_cluster(above, below)) > 1e-9:
+                split = components(of_each)
+            yield Spread(name, values, split, int(counted.sum()))
     own = _own(sides)
     known = {
         name: np.array([ratios(sums[name].numerators.sum(), sums[name].denominators.sum()) for sums in tables])
