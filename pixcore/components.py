@@ -197,8 +197,8 @@ class AttentionExtractor(Component[ConfigT]):
     """Turns attention rows, seen while they are computed, into one map per output token.
 
     An adapter calls, for each batch: `prepare`, `begin`, then for every decoding step `observe` once a layer in
-    ascending order and `end_step`, then `maps`. A square attention matrix is never there to be seen. Of a known text
-    one with a method `observe_steps(layer, rows)` sees each layer once: (batch, heads, steps, cells), no `end_step`.
+    ascending order and `end_step`, then `maps`. A square attention matrix is never there to be seen. One with a method
+    `observe_steps(layer, rows)` may be shown several steps at once, (batch, heads, steps, cells), and one `end_step`.
     To one with `stepwise = True` a sample's place may be another's from some step on, as each step stands alone.
     """
 
@@ -246,7 +246,7 @@ class AttentionExtractor(Component[ConfigT]):
         """See (batch, cells, width) states of the visual tokens after a layer, if `needs.hidden_states`."""
 
     def end_step(self) -> None:
-        """Hear that one decoding step is complete: the next `observe` belongs to the next token."""
+        """Hear that a decoding step, or those seen at once, is complete: the next `observe` is of the next token."""
 
     @abstractmethod
     def maps(self) -> Sequence[NDArray[np.float32]]:

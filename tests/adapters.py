@@ -295,7 +295,8 @@ def hold_to_its_beginnings(
             if one.maps is not None:
                 assert one.layout is not None
                 np.testing.assert_array_equal(one.maps, cast(Any, whole.maps)[: len(one.maps)])
-                np.testing.assert_array_equal(cast(Any, whole.maps), cast(Any, same.maps))
+                # a processor may add up few rows otherwise than many
+                np.testing.assert_allclose(cast(Any, whole.maps), cast(Any, same.maps), rtol=0, atol=1e-6)
     for place in range(len(requests)):
         lengths = [len(each[place].text) for each in told]
         assert lengths == sorted(lengths)

@@ -124,20 +124,31 @@ class PaddingCounts(Extractor):
 
 
 class StepsAtOnce(Extractor):
-    """No mistake: all steps of a layer at once are what they are one by one."""
+    """No mistake: several steps of a layer at once are what they are one by one."""
 
     stepwise = True
 
     def observe_steps(self, layer: int, rows: Any) -> None:
         self.step.append(rows.mean(axis=1))
 
-    def maps(self) -> list[NDArray[np.float32]]:
-        return super().maps() if self.steps else list(np.mean(self.step, axis=0))
+    def end_step(self) -> None:
+        mean = np.mean(self.step, axis=0)
+        self.steps += [mean] if mean.ndim == 2 else list(mean.swapaxes(0, 1))
+        self.step = []
 
 
 class SummedAtOnce(StepsAtOnce):
     def observe_steps(self, layer: int, rows: Any) -> None:
         self.step.append(rows.sum(axis=1))
+
+
+class AllAtOnceAlone(StepsAtOnce):
+    """It takes the steps that it sees at once for all there are."""
+
+    def end_step(self) -> None:
+        if self.step[0].ndim == 3:
+            self.steps = []
+        super().end_step()
 
 
 class FailsAlone(Extractor):
@@ -622,6 +633,7 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
         (ScaledByTheBatch, "a batch changes no sample's maps", "other maps alone"),
         (PaddingCounts, "a batch changes no sample's maps", "other maps alone"),
         (SummedAtOnce, "observe_steps gives the maps that observe gives", "other maps"),
+        (AllAtOnceAlone, "a map: a finite float32 array (steps, visual tokens)", "(2, 49) in place of (3, 49)"),
         (LessTheFirst, "stepwise is True only where each step stands alone", "another map without the steps before"),
         (FailsAlone, "nothing is raised", "there is no second sample"),
         (FailsAtOnce, "nothing is raised", "there is no such axis"),

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pixcore_transformers import waiting as waiting_rows
+from pixcore_transformers.rows import allowed_at_once
 from pixcore_transformers.tap import Tap, Watch, install, keys_alone, rows_alone, untapped
 from transformers import (
     AutoModelForCausalLM,
@@ -141,6 +145,52 @@ def test_rows_are_those_of_eager_attention(name: str, row: int) -> None:
     assert torch.equal(text, untouched)
     assert torch.equal(model.generate(**inputs, generation_config=settings()), untouched)
     torch.testing.assert_close(seen.stack(), eager_rows(MODELS[name], inputs, watched.columns, row), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_rows_do_not_depend_on_how_many_steps_wait(name: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs = tapped(MODELS[name]), prompts([12, 9])
+    seen, watched = Recorder(), watch(inputs, model)
+    monkeypatch.setattr(waiting_rows, "AT_ONCE", at_once)
+    with Tap(model, watched, seen):
+        model.generate(**inputs, generation_config=settings())
+    torch.testing.assert_close(seen.stack(), eager_rows(MODELS[name], inputs, watched.columns), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_are_there_as_soon_as_they_are_asked_for(name: str) -> None:
+    model, inputs = tapped(MODELS[name]), prompts([12, 9])
+    waiting, asked = Recorder(), Recorder()
+    there: list[int] = []
+    with Tap(model, watch(inputs, model), waiting):
+        model.generate(**inputs, generation_config=settings())
+    with Tap(model, watch(inputs, model), asked) as tap:
+
+        def ask() -> None:
+            tap.flush()
+            there.append(len(asked.steps) - 1)
+
+        model.generate(**inputs, generation_config=settings(), logits_processor=LogitsProcessorList([Noting(ask)]))
+    assert there == list(range(1, STEPS + 1))
+    torch.testing.assert_close(asked.stack(), waiting.stack(), atol=1e-6, rtol=0)
+
+
+@given(st.data(), st.booleans())
+def test_masks_of_steps_are_those_of_each(data: st.DataObject, additive: bool) -> None:
+    steps, before = data.draw(st.integers(1, 5)), data.draw(st.integers(0, 4))
+    widths = [before + step + 1 for step in range(steps)]
+    seen = [data.draw(st.lists(st.booleans(), min_size=width, max_size=width)) for width in widths]
+    masks = [torch.tensor(own)[None, None, None] for own in seen]
+    if additive:
+        masks = [torch.zeros(own.shape).masked_fill(~own, -1e9) for own in masks]
+    found = allowed_at_once(masks, widths[-1], torch.device("cpu"))
+    assert found.shape == (1, 1, steps, widths[-1])
+    for step, own in enumerate(seen):
+        row = found[0, 0, step] if not additive else found[0, 0, step] > -1
+        assert row.tolist() == [*own, *[False] * (widths[-1] - len(own))]
+    unmasked = allowed_at_once([None] * steps, widths[-1], torch.device("cpu"))
+    assert unmasked[0, 0].tolist() == [[key < width for key in range(widths[-1])] for width in widths]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -54,18 +54,16 @@ class Mean(AttentionExtractor[MeanConfig]):
         self._observed += 1
 
     def observe_steps(self, layer: int, rows: Any) -> None:
-        """Add the mean over the heads of one layer for all steps of a known text, rows (batch, heads, steps, cells)."""
+        """Add the mean over the heads of one layer for some steps at once, rows (batch, heads, steps, cells)."""
         self.observe(layer, rows)
 
     def end_step(self) -> None:
-        """Finish one token's map."""
+        """Finish one token's map, or those of the steps that were seen at once."""
         if self._observed:
-            self._steps.append(self._sum / self._observed)
+            mean = self._sum / self._observed
+            self._steps += [mean] if mean.ndim == 2 else list(mean.swapaxes(0, 1))
         self._sum, self._observed = None, 0
 
     def maps(self) -> Sequence[NDArray[np.float32]]:
         """Give each sample's maps (steps, cells)."""
-        if self._observed:  # all steps at once, (batch, steps, cells)
-            self._steps = list((self._sum / self._observed).swapaxes(0, 1))
-            self._sum, self._observed = None, 0
         return per_sample(self._steps, *self._shape)

@@ -63,12 +63,14 @@ def _check_alone(report: Report, extractor: AttentionExtractor[Any], together: S
             promise = "stepwise is True only where each step stands alone"
             report.expect(same, promise, "another map without the steps before")
     if not report.broken and hasattr(extractor, "observe_steps"):
-        once = _extracted(report, extractor, "observe_steps", at_once=True)
-        if report.broken:
-            return
-        with report.step("observe_steps"):
-            same = all(map(_close, once, together))
-            report.expect(same, "observe_steps gives the maps that observe gives", "other maps")
+        for count in (3, 2):
+            where = f"observe_steps of {count} steps"
+            once = _extracted(report, extractor, where, at_once=count)
+            if report.broken:
+                return
+            with report.step(where):
+                same = all(map(_close, once, together))
+                report.expect(same, "observe_steps gives the maps that observe gives", "other maps")
 
 
 def _close(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
@@ -82,7 +84,7 @@ def _extracted(
     *,
     samples: tuple[int, ...] = (0, 1),
     steps: tuple[int, ...] = (0, 1, 2),
-    at_once: bool = False,
+    at_once: int = 0,
 ) -> list[NDArray[np.float32]]:
     """Two samples, the first with fewer visual tokens, or one, through an extractor as an adapter would call it.
 
@@ -92,7 +94,7 @@ def _extracted(
         where: What is looked at.
         samples: Which samples are in the batch; each has the same attention in every batch.
         steps: Which decoding steps are seen, likewise.
-        at_once: Show all steps of a layer at once, as of a known text.
+        at_once: So many of the last steps are shown at once.
     """
     rng = np.random.default_rng(0)
     needs, batch = extractor.needs, list(samples)
@@ -114,11 +116,7 @@ def _extracted(
             extractor.observe_tokens([[3 + step for step in steps]] * len(samples), lambda seen: seen @ unembedding)
             for layer, own in zip(hidden, states, strict=True):
                 extractor.observe_hidden(layer, own[batch, :cells])
-        if at_once:
-            for place, layer in enumerate(layers):
-                seen: Any = rows[list(steps), place][:, batch, :, :cells].transpose(1, 2, 0, 3)
-                extractor.observe_steps(layer, seen.copy())  # type: ignore[attr-defined]
-        for step in () if at_once else steps:
+        for step in steps[: len(steps) - at_once]:
             for place, layer in enumerate(layers):
                 shown = rows[step, place][batch, :, :cells]
                 before = shown.copy()
@@ -126,6 +124,11 @@ def _extracted(
                 report.expect(np.array_equal(shown, before), "observe changes no row that it is shown", "other values")
                 if needs.gradients:
                     extractor.observe_gradients(layer, gradients[step, place][batch, :, :cells])
+            extractor.end_step()
+        if at_once:
+            for place, layer in enumerate(layers):
+                seen: Any = rows[list(steps[-at_once:]), place][:, batch, :, :cells].transpose(1, 2, 0, 3)
+                extractor.observe_steps(layer, seen.copy())  # type: ignore[attr-defined]
             extractor.end_step()
         found = list(extractor.maps())
         counted = f"{len(found)} for a batch of {len(samples)}"

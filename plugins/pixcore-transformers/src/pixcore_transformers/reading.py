@@ -78,11 +78,12 @@ class Reader:
             seeds: One a sample.
         """
         if isinstance(batch, Prompts):
-            with self._slot_tap(batch, min(len(batch.each), batch.at_once)) as tap:
+            with self._slot_tap(batch, min(len(batch.each), batch.at_once)) as slots:
                 row = None if self.own_row else self.needs.prefill_row
-                writer = Writer(self.model, batch, settings, seeds, tap, row, stay=not self.stepwise)
+                writer = Writer(self.model, batch, settings, seeds, slots, row, stay=not self.stepwise)
 
                 def maps() -> list[Maps]:
+                    slots.flush()
                     return writer.maps(self.extractor.maps())
 
                 with self._in_making(batch, maps):
@@ -90,7 +91,8 @@ class Reader:
         self._begin(len(batch.layouts), batch.cells)
         if self.own_row:
             settings = replace(settings, extra_steps=1)
-        with self._tap(batch), self._in_making(batch, lambda: self._finish(batch)):
+        tap = self._tap(batch)
+        with tap, self._in_making(batch, lambda: self._by_now(batch, tap)):
             tokens = generate(self.model, batch.inputs, settings, seeds)
         return tokens, self._finish(batch, [len(answer) for answer in tokens])
 
@@ -107,8 +109,9 @@ class Reader:
         """
         self._begin(len(batch.layouts), batch.cells)
         place = first if first is not None else 0 if self.own_row else self.needs.prefill_row
-        told = self._in_making(batch, lambda: self._finish(batch)) if first is None else nullcontext()
-        with Tap(self.model, batch.watch(place, self.layers, self.heads), self.extractor), told:
+        tap = Tap(self.model, batch.watch(place, self.layers, self.heads), self.extractor)
+        told = self._in_making(batch, lambda: self._by_now(batch, tap)) if first is None else nullcontext()
+        with tap, told:
             tokens = write()
         return self._finish(batch, [len(answer) for answer in tokens])
 
@@ -204,6 +207,10 @@ class Reader:
 
     def _begin(self, samples: int, cells: int) -> None:
         self.extractor.begin(samples, len(self.layers), self.head_count, cells)
+
+    def _by_now(self, batch: Batch, tap: Tap) -> list[Maps]:
+        tap.flush()
+        return self._finish(batch)
 
     def _finish(self, batch: Batch | Prompts, steps: Sequence[int] | None = None) -> list[Maps]:
         """Each sample's maps of its steps; None: of those by now."""

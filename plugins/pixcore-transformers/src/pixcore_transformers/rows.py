@@ -54,6 +54,29 @@ def allowed_keys(
     return allowed
 
 
+def allowed_at_once(masks: Sequence[Tensor | None], keys: int, device: torch.device) -> Tensor:
+    """Say which keys some successive steps of one query row each may see, none of them a later step's.
+
+    Args:
+        masks: What the kernel got at each step: None, or (batch or 1, heads or 1, 1, keys so far), boolean or additive.
+        keys: Keys at the last step; each step has one more than that before.
+        device: Where a mask is made if there is none.
+
+    Returns:
+        (batch or 1, heads or 1, steps, keys), boolean or additive.
+    """
+    steps, given = len(masks), [mask for mask in masks if mask is not None]
+    if not given:
+        position = torch.arange(keys - steps, keys, device=device)[:, None]
+        return (torch.arange(keys, device=device)[None, :] <= position)[None, None]
+    first = given[0]
+    whole = first.new_full((*first.shape[:2], steps, keys), False if first.dtype == torch.bool else -torch.inf)
+    for step, mask in enumerate(given):
+        seen = keys - steps + 1 + step
+        whole[:, :, step, :seen] = mask[:, :, 0, :seen]
+    return whole
+
+
 def attention_rows(
     query: Tensor,
     key: Tensor,

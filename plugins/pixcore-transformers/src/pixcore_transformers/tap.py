@@ -4,7 +4,8 @@
 `AttentionInterface` together with the *same name* in the mask interface (without the second the mask would silently be
 None, and causality lost). That kernel calls the one that the model would have used and returns what it returned. Only
 while a `Tap` on this model is open in this thread does it also compute the rows that the tap wants: softmax(q·Kᵀ) over
-all keys in float32, cut to the visual tokens, for one query row a token. Nothing square is ever held.
+all keys in float32, cut to the visual tokens, for one query row a token. Nothing square is ever held. While an answer
+is written, the queries of some steps wait, and their rows are computed together (`pixcore_transformers.waiting`).
 
 The open tap is a context variable: threads and nested taps do not see each other, and a tap that is left by an
 exception is as closed as any other.
@@ -13,7 +14,7 @@ exception is as closed as any other.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 
 from pixcore.errors import ModelError
 from pixcore_transformers.rows import Tensor, allowed_keys, attention_rows, take_columns
+from pixcore_transformers.waiting import Waiting
 
 PREFIX = "pixcore_"
 KERNELS = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
@@ -42,7 +44,7 @@ class RowSink(Protocol):
         """See (batch, heads, cells) of one layer."""
 
     def end_step(self) -> None:
-        """Hear that all layers of one step were seen."""
+        """Hear that all layers of one step were seen, or of the steps that were shown at once."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,8 @@ class Tap:
         self._wanted = {id(module): layer for module, layer in layers if layer in watch.layers}
         kinds = getattr(model.config.get_text_config(decoder=True), "layer_types", None) or ()
         self._keeping = {layer for layer, kind in enumerate(kinds) if kind == KEEPS_PROMPT}
+        self._backward = _look_back(model, kinds) - self._keeping
+        self._waiting = Waiting(self._computed)
         self._span: slice | None = None
         self._seen: dict[int, int] = {}
         self._held: dict[int, Tensor] = {}
@@ -118,6 +122,9 @@ class Tap:
         if self._token is not None:
             _open.reset(self._token)
         self._token = None
+        if exception == (None, None, None):
+            self.flush()
+        self._waiting.clear()
         self._held.clear()
         self.graph.clear()
 
@@ -146,14 +153,24 @@ class Tap:
                 f"attention of a batch of {query.shape[0]} can't be read by a tap for {len(self.columns)}",
                 hint="beam search and other ways that change the batch while generating are not supported",
             )
-        seen = self._seen.get(layer, 0)
+        seen, queries, keys = self._seen.get(layer, 0), query.shape[2], key.shape[2]
         # without a cache every pass begins again: its keys are its queries'
-        start = 0 if key.shape[2] == query.shape[2] else seen
-        stop = start + query.shape[2]
+        start = 0 if keys == queries else seen
+        stop = start + queries
         self._seen[layer] = stop
         # a sliding window's cache holds the newest keys; a static one has room after them
-        offset = 0 if layer in self._keeping else max(0, stop - key.shape[2])
+        offset = 0 if layer in self._keeping else max(0, stop - keys)
         return [row for row in self.watch.rows(start, stop) if row + start >= seen], offset
+
+    def scores(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        """Say how scores are made of queries and keys, as `attention_rows` takes it, from what the kernel got."""
+        return {
+            "scaling": call.get("scaling"),
+            "softcap": call.get("softcap"),
+            "bias": call.get("position_bias"),
+            "sinks": call.get("sinks"),
+            "heads": self.watch.heads if not self.connected else None,
+        }
 
     def cut(self, rows: Tensor, offset: int) -> Tensor:
         """Cut (batch, heads, rows, keys) to (batch, heads, rows, cells), on the tap's device."""
@@ -161,6 +178,41 @@ class Tap:
             return rows[..., self._span].to(self.columns.device)
         cut = take_columns(rows, self.columns.to(rows.device), self.valid.to(rows.device), offset)
         return cut.to(self.columns.device)
+
+    def holds_all(self, layer: int, key: Tensor) -> bool:
+        """Whether a layer's keys are those of all positions so far, and stay so."""
+        return layer in self._backward and key.shape[2] == self._seen[layer]
+
+    def wait(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, call: Mapping[str, Any]) -> bool:
+        """Let the row of one step's query (batch, heads, 1, width) wait for later ones'; False where it can't."""
+        if not self.holds_all(layer, key) or call.get("position_bias") is not None or call.get("sinks") is not None:
+            return False
+        if mask is not None and mask.dim() == 2:
+            mask = mask[:, None, None, -key.shape[2] :].bool()
+        if mask is not None and mask.dim() != 4:
+            return False
+        waits = self._waiting.query(layer, query, key, mask, call)
+        if waits:
+            self._end_step(layer)
+        return waits
+
+    def step(self, layer: int, cells: Tensor) -> None:
+        """Take one step's (batch, heads, 1, cells) of one layer; they go on with those that wait before them."""
+        self._waiting.cells(layer, cells)
+        self._end_step(layer)
+
+    def flush(self) -> None:
+        """Compute the rows that wait, and hand them on. Keys that they need may change after it."""
+        for layer, cells in self._waiting.taken():
+            self.deliver(layer, cells)
+
+    def _end_step(self, layer: int) -> None:
+        if layer == self.watch.layers[-1] and self._waiting.due:
+            self.flush()
+
+    def _computed(self, query: Tensor, key: Tensor, allowed: Tensor, call: Mapping[str, Any]) -> Tensor:
+        rows = attention_rows(query, key, allowed, range(query.shape[2]), **self.scores(call))
+        return self.cut(rows.detach(), 0)
 
     def deliver(self, layer: int, cells: Tensor) -> None:
         """Hand (batch, heads, rows, cells) of one layer on.
@@ -171,6 +223,8 @@ class Tap:
         last = layer == self.watch.layers[-1]
         if cells.shape[2] > 1 and self._see_steps is not None:
             self._see_steps(layer, cells)
+            if last:
+                self.sink.end_step()
             return
         if cells.shape[2] == 1:
             self.sink.observe(layer, cells[:, :, 0])
@@ -347,6 +401,9 @@ def _read(
     rows, offset = tap.advance(layer, query, key)
     if not rows:
         return None
+    single = query.shape[2] == 1 and not tap.connected and not tap.alone
+    if single and tap.wait(layer, query, key, mask, kwargs):
+        return None
     flash = kernel.startswith("flash")
     causal = kwargs.get("is_causal")
     allowed = allowed_keys(
@@ -359,17 +416,7 @@ def _read(
         lower_right=flash,
         window=kwargs.get("sliding_window") if flash else None,
     )
-    probabilities = attention_rows(
-        query,
-        key,
-        allowed,
-        rows,
-        scaling=kwargs.get("scaling"),
-        softcap=kwargs.get("softcap"),
-        bias=kwargs.get("position_bias"),
-        sinks=kwargs.get("sinks"),
-        heads=tap.watch.heads if not tap.connected else None,
-    )
+    probabilities = attention_rows(query, key, allowed, rows, **tap.scores(kwargs))
     output = None
     if tap.connected:
         if not probabilities.requires_grad:
@@ -381,5 +428,17 @@ def _read(
     cells = tap.cut(probabilities.detach(), offset)
     if tap.connected and tap.watch.heads is not None:
         cells = cells[:, list(tap.watch.heads)]
-    tap.deliver(layer, cells)
+    if single:
+        tap.step(layer, cells)
+    else:
+        tap.flush()
+        tap.deliver(layer, cells)
     return output
+
+
+def _look_back(model: PreTrainedModel, kinds: Sequence[str]) -> set[int]:
+    """The decoder layers that look back at everything."""
+    text = model.config.get_text_config(decoder=True)
+    if not kinds:
+        return set() if getattr(text, "sliding_window", None) else set(range(int(text.num_hidden_layers)))
+    return {layer for layer, kind in enumerate(kinds) if kind == "full_attention"}

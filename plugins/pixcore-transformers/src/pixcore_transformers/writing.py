@@ -68,13 +68,18 @@ class SlotTap(Tap):
 
     def advance(self, layer: int, query: Tensor, key: Tensor) -> tuple[list[int], int]:
         """Tell the rows that are wanted."""
+        if layer == self.watch.layers[-1]:
+            self.steps += len(self._rows)
         return [row % query.shape[2] for row in self._rows], 0
 
+    def holds_all(self, layer: int, key: Tensor) -> bool:
+        """A slot's keys stay until another takes it; who lets it do so has the rows computed before."""
+        return True
+
     def deliver(self, layer: int, cells: Tensor) -> None:
-        """Hand one row's cells on."""
+        """Hand the cells of some rows on."""
         if empty := self._slots - len(cells):
             cells = torch.nn.functional.pad(cells, (0, 0, 0, 0, 0, 0, 0, empty))
-        self.steps += layer == self.watch.layers[-1]
         super().deliver(layer, cells)
 
 
@@ -171,6 +176,7 @@ class Writer:
 
     def _enter(self, entering: Sequence[_Answer], first: int) -> Tensor:
         prompts = [answer.prompt for answer in entering]
+        self._read()
         for slot, prompt in enumerate(prompts, first):
             self._slots.begin(slot, self._prompts.seen[prompt.image])
         self._look(entering, self._row)
@@ -192,6 +198,11 @@ class Writer:
     def _look(self, answers: Sequence[_Answer], row: int | None) -> None:
         if self._tap is not None:
             self._tap.turn([answer.prompt for answer in answers], () if row is None else (row,))
+
+    def _read(self) -> None:
+        """Have the rows computed that wait, before slots change hands."""
+        if self._tap is not None:
+            self._tap.flush()
 
     def _note(self, answers: Sequence[_Answer]) -> None:
         if self._tap is not None:
@@ -239,6 +250,8 @@ class Writer:
         """Those whose answers go on, in slots side by side."""
         if self._stay:
             return [] if all(map(self._ended, active)) else active
+        if any(map(self._ended, active)):
+            self._read()
         slot = 0
         while slot < len(active):
             if not self._ended(active[slot]):
