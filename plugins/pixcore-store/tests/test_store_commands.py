@@ -177,6 +177,13 @@ os._exit(9)
 """
 
 
+def test_a_folder_that_no_run_uses_is_told(tmp_path: Path) -> None:
+    asked = no_run_needs(tmp_path)
+    store_of(tmp_path / "store", {"1": "one"}).close()
+    listed = called(*asked[:-1]).output.replace("\n", "")
+    assert f"no run below {tmp_path / 'runs'} uses {tmp_path / 'store'}" in listed
+
+
 def test_a_full_disk_can_be_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.dont_write_bytecode", True)  # a module's would be cut short for good
     asked = no_run_needs(tmp_path)

@@ -154,6 +154,9 @@ def prune(store: Path, runs: Path, half_way: bool, delete: bool) -> None:
     made = {name: path for name, path in there.items() if _MADE.fullmatch(name)}
     files = [path for name, path in made.items() if name not in needed and not name.startswith(f"{EXCHANGES}-")]
     notes = {begun: note for begun in stopped if (note := noted(begun, store))[1] & there.keys()}
+    if files and not notes and not needed & there.keys():
+        said = f"no run below {runs} uses {store}: are these its runs?"
+        console.print(said, style="yellow", **plain)
     for begun, (since, names) in notes.items():
         own = [path for path in files if path.name in names]
         what = "given up" if half_way else "kept, as it goes on from there; --half-way gives it up"
