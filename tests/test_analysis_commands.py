@@ -126,6 +126,20 @@ def test_mistakes_end_with_one_line(
     assert said.count("\n") == 1
 
 
+def test_compare_says_how_many_flips_it_names(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = predictions(tmp_path / "left.jsonl", [0] * 6, [True] * 6)
+    right = predictions(tmp_path / "right.jsonl", [6] * 6, [True] * 6)
+    asked = ("compare", left, right, "--benchmark", "coco-referring", "--root", root)
+    for named, told in ((10, "6 flipped\n"), (4, "6 flipped, of which 4 are named\n")):
+        monkeypatch.setattr("pixcore_report.compare._NAMED", named)
+        assert run(*asked) == 0
+        said = capsys.readouterr().out
+        assert told in said
+        assert said.count(": IoU ") == min(named, 6)
+
+
 def test_compare_writes_both_sides_and_runs_nothing_of_them(root: Path, tmp_path: Path) -> None:
     left = predictions(tmp_path / "left.jsonl", [0, 0, 6, 6, 0, 0], [True] * 6)
     right = predictions(tmp_path / "right.jsonl", [0] * 6, [True, False] * 3)

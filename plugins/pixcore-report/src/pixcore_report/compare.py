@@ -46,6 +46,7 @@ from pixcore_report.page import write_page
 from pixcore_report.report import MOST
 
 _PICTURES = 60
+_NAMED = 10  # flips, in the terminal
 _LONGEST = 560
 
 
@@ -202,8 +203,9 @@ def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None
         if agreed.kappa is not None:
             line = f"{protocol}, samples: Cohen's kappa {agreed.kappa:.2f}{ends}"
             console.print(line, highlight=False, soft_wrap=True)
-    console.print(f"{len(found.flips)} flipped", highlight=False)
-    for flip in found.flips[:10]:
+    more = f", of which {_NAMED} are named" if len(found.flips) > _NAMED else ""
+    console.print(f"{len(found.flips)} flipped{more}", highlight=False)
+    for flip in found.flips[:_NAMED]:
         console.print(f"  {flip.sample_id} {flip.protocol}: {_what(flip)}", highlight=False)
     for note in found.notes:
         console.print(note, style="dim")
