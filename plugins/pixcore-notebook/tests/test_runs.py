@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import pickle
 import re
@@ -17,6 +18,7 @@ import yaml
 
 import pixcore
 from pixcore.cli import main
+from pixcore.errors import StoreError
 from pixcore.plugins import Kind, registry
 
 
@@ -114,6 +116,23 @@ def test_a_run_is_opened_from_its_folder(finished: pixcore.Run, folder: Path) ->
     assert np.array_equal(opened.samples()[0].image.pixels(), finished.samples()[0].image.pixels())
     with pytest.raises(pixcore.DataError, match="is it a run's folder"):
         pixcore.open_run(folder.parent)
+
+
+def test_a_run_that_nobody_holds_leaves_no_file_open(folder: Path, finished: pixcore.Run) -> None:
+    opened = pixcore.open_run(folder)
+    view = opened.samples()[0]
+    stores = [stage.store for stage in opened._job.stages()]
+    gc.disable()  # which would close them some time
+    try:
+        del opened
+        assert all(store.get("") is None for store in stores)
+        assert view.texts
+        del view
+        for store in stores:
+            with pytest.raises(StoreError, match="closed database"):
+                store.get("")
+    finally:
+        gc.enable()
 
 
 def test_its_config_runs_again_and_computes_nothing(

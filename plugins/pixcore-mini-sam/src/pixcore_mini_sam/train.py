@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pixcore_mini.arguments import at_least, device, folder
+from pixcore_mini.arguments import at_least, device, ended_by_one_line, folder, seed
 from pixcore_mini.checkpoint import load_checkpoint, progress_of, recipe_json, save_checkpoint
 from pixcore_sam.hub import IMAGENET
 from torch import Tensor, nn
@@ -150,6 +150,7 @@ def _log(out: Path, **entry: Any) -> None:
     print(line, flush=True)
 
 
+@ended_by_one_line()
 def main(arguments: list[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(
@@ -159,7 +160,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     default = Recipe()
     parser.add_argument("--out", type=folder, required=True, help="folder for checkpoint, log and model")
-    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--seed", type=seed, default=default.seed)
     parser.add_argument("--steps", type=at_least(1), default=default.steps, help="optimizer steps")
     parser.add_argument("--device", type=device, default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)

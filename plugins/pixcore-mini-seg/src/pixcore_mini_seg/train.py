@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pixcore_mini.arguments import add_machine, at_least, check_processes, folder, machine_of
+from pixcore_mini.arguments import add_machine, at_least, check_processes, folder, machine_of, seed
 from pixcore_mini.sharing import run_shared
 
 from pixcore_mini_seg.dialogue import VARIANTS
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("variant", choices=VARIANTS)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=seed, default=1)
     parser.add_argument(
         "--out", type=folder, help="folder for checkpoint, log and weights (runs/mini-seg/VARIANT-SEED)"
     )

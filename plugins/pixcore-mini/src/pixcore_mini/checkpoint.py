@@ -40,11 +40,13 @@ def read_progress(path: Path) -> dict[str, Any]:
     """Read the progress kept in a checkpoint.
 
     Raises:
-        SystemExit: It is damaged, or none of a training.
+        SystemExit: It is not there, is damaged, or is none of a training.
     """
     try:
         with safe_open(path, "pt") as file:
             progress: dict[str, Any] = json.loads(file.metadata()["progress"])
+    except FileNotFoundError as error:
+        raise SystemExit(f"{path} is not there; name the folder that a training has as its --out") from error
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise SystemExit(f"{path} is damaged, or none of a training; move it away to begin anew") from error
     return progress

@@ -21,7 +21,7 @@ from rich.table import Table
 from pixcore.records import Image, Protocol, Request
 from pixcore.terminal import Console
 from pixcore_mini.adapter import Mini
-from pixcore_mini.arguments import at_least
+from pixcore_mini.arguments import at_least, between, ended_by_one_line
 from pixcore_mini.config import SHIPPED, MiniConfig
 from pixcore_mini.dialogue import (
     Turn,
@@ -84,6 +84,7 @@ def ask(split: Split, seed: int, scenes: int, twins: float = 0.3) -> Iterator[As
         yield Asked(image, identify_absent(scene, rng), None)
 
 
+@ended_by_one_line()
 def main(arguments: list[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m pixcore_mini.evaluate", description=__doc__)
@@ -91,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
     parser.add_argument("--scenes", type=at_least(1), default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--twins", type=float, default=0.3, help="the share of scenes with two things of one kind")
+    parser.add_argument("--twins", type=between(0, 1), default=0.3, help="the share of scenes with two things of one kind")
     parser.add_argument("--batch", type=at_least(1), default=16)
     options = parser.parse_args(arguments)
     model = Mini(MiniConfig.model_validate({"checkpoint": options.checkpoint}))

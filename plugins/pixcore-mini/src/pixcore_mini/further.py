@@ -17,7 +17,7 @@ from typing import Any
 
 from pixcore_mini_world.scene import Scene
 
-from pixcore_mini.arguments import add_machine, at_least, check_processes, folder, machine_of
+from pixcore_mini.arguments import add_machine, at_least, check_processes, folder, machine_of, seed
 from pixcore_mini.batches import HarderBatches
 from pixcore_mini.config import SHIPPED, MiniConfig
 from pixcore_mini.dialogue import FURTHER_DIALOGUES, Turn
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=folder, required=True, help="folder for checkpoint, log and model")
     parser.add_argument("--begin", default=SHIPPED, help="shipped, further, or the folder OUT/model of a training")
     parser.add_argument("--ask", choices=FURTHER_DIALOGUES, default=default.ask, help="what the questions are about")
-    parser.add_argument("--seed", type=int, default=default.seed, help="of the batches")
+    parser.add_argument("--seed", type=seed, default=default.seed, help="of the batches")
     parser.add_argument("--steps", type=at_least(1), default=default.steps[2])
     add_machine(parser)
     options = parser.parse_args(arguments)

@@ -11,6 +11,9 @@ import torch
 from torch import distributed
 from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
+from pixcore.files import prepare
+from pixcore_mini.arguments import ended_by_one_line
+
 
 def run_shared(work: Callable[[int, Any], None], options: Any, *, processes: int, out: Path) -> None:
     """Run a training here, or in several processes, each with its share of the threads.
@@ -24,10 +27,11 @@ def run_shared(work: Callable[[int, Any], None], options: Any, *, processes: int
     Raises:
         SystemExit: A process ended so, and has said why.
     """
-    if processes == 1:
-        work(0, options)
-        return
-    out.mkdir(parents=True, exist_ok=True)
+    with ended_by_one_line():
+        prepare(out, "--out")
+        if processes == 1:
+            work(0, options)
+            return
     meeting_point = out / "processes"
     meeting_point.unlink(missing_ok=True)
     given = (work, options, processes, meeting_point.resolve())
@@ -48,7 +52,8 @@ def _join(rank: int, work: Callable[[int, Any], None], options: Any, processes: 
         world_size=processes,
         timeout=timedelta(days=1),  # the first may work alone meanwhile
     )
-    work(rank, options)
+    with ended_by_one_line():
+        work(rank, options)
 
 
 def rows_of(batch: int, rank: int, processes: int) -> range:

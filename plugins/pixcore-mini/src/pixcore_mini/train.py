@@ -18,7 +18,7 @@ import argparse
 
 import torch
 
-from pixcore_mini.arguments import add_machine, at_least, check_processes, folder, machine_of
+from pixcore_mini.arguments import add_machine, at_least, between, check_processes, folder, machine_of, seed
 from pixcore_mini.sharing import run_shared
 from pixcore_mini.trainer import STAGES, Recipe, Trainer
 
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
     default = Recipe()
     gpu = torch.cuda.is_available()
     parser.add_argument("--out", type=folder, required=True, help="folder for checkpoint, log and model")
-    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--seed", type=seed, default=default.seed)
     parser.add_argument(
         "--steps", type=at_least(0), nargs=3, default=default.steps, metavar=STAGES, help="steps of each stage"
     )
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument(
         "--attribute-weight",
-        type=float,
+        type=between(0),
         default=default.attribute_weight,
         help="of the vision stage's loss in the joint stage",
     )

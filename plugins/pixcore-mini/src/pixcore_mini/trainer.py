@@ -238,11 +238,19 @@ class Trainer:
         measure(tower, training=training, validation=validation).write(self.out / "model")
 
     def _write_model(self, folder: Path) -> None:
-        """Writes configuration, weights (rounded to float16) and tokenizer, as a run's `checkpoint:` reads them."""
+        """Writes configuration, weights (rounded to float16) and tokenizer, as a run's `checkpoint:` reads them.
+
+        The configuration, by which a model is known, comes last: where it is, all of the model is.
+        """
         copied = deepcopy(self.network).half()
         use_attention(copied, "sdpa")
-        copied.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        beside = self.out / ".model.part"
+        copied.save_pretrained(beside)
+        self.tokenizer.save_pretrained(beside)
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in sorted(beside.iterdir(), key=lambda file: file.name == "config.json"):
+            file.replace(folder / file.name)
+        beside.rmdir()
 
     def _keep(self, stage: int, done: int) -> None:
         """Keeps the model of a joint step, ``out/steps/00250``, where it is one to keep."""

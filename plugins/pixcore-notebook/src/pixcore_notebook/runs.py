@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from pixcore_ground.grounded import transformed_maps
-from pixcore_report.reading import from_dict
+from pixcore_report.reading import close_stores_with, from_dict
 from pixcore_report.reading import open_run as open_records
 
 from pixcore import config as configs
@@ -62,7 +62,9 @@ def run(config: ConfigLike, *, limit: int | None = None, samples: str | Sequence
     prepare(resolved.config.output)
     let_go()
     with nobody_exits():
-        carry_out(plan.Run(resolved, scope), Console(force_jupyter=False, force_terminal=False), Console(quiet=True))
+        job = plan.Run(resolved, scope)
+        carry_out(job, Console(force_jupyter=False, force_terminal=False), Console(quiet=True))
+    close_stores_with(job)
     made = Run(resolved.config.output, partial(plan.Run, resolved, scope))
     _ = made.summary, made.config  # read before another run takes the folder
     return made
@@ -137,7 +139,11 @@ class Run:
 
     @cached_property
     def _job(self) -> plan.Run:
-        return open_records(self.folder, registry()) if self._made is None else self._made()
+        if self._made is None:
+            return open_records(self.folder, registry())
+        job = self._made()
+        close_stores_with(job)
+        return job
 
     def __repr__(self) -> str:
         told = self.summary

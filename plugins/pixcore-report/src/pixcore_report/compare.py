@@ -203,8 +203,8 @@ def _print(console: Console, found: Comparison, rows: Sequence[RowSpec]) -> None
         if agreed.kappa is not None:
             line = f"{protocol}, samples: Cohen's kappa {agreed.kappa:.2f}{ends}"
             console.print(line, highlight=False, soft_wrap=True)
-    more = f", of which {_NAMED} are named" if len(found.flips) > _NAMED else ""
-    console.print(f"{len(found.flips)} flipped{more}", highlight=False)
+    named = f", of which {_NAMED} are named" if len(found.flips) > _NAMED else ""
+    console.print(f"{len(found.flips)} flipped{named}", highlight=False)
     for flip in found.flips[:_NAMED]:
         console.print(f"  {flip.sample_id} {flip.protocol}: {_what(flip)}", highlight=False)
     for note in found.notes:

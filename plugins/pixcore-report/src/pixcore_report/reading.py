@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from pixcore.figures.rows import Summary
 from pixcore.files import RUN, read_object
 from pixcore.plugins import Registry
 from pixcore.runs.plan import Run, Scope
+from pixcore.stages.base import Stage
 from pixcore.versions import foundations
 
 _NAMED = 3
@@ -62,9 +64,21 @@ def open_run(folder: Path, registry: Registry) -> Run:
                 f"the records of run {folder} are not at {path}",
                 hint="start where the run was started, or run the config again",
             )
+    close_stores_with(run)
     if not {stage.store.path for stage in run.stages()} <= used:
         raise DataError(f"run {folder} was made by {_others(document, run)}", hint="run the config again")
     return run
+
+
+def close_stores_with(run: Run) -> None:
+    """Close a run's stores as soon as nobody holds it: its stages refer to one another, and would keep them open."""
+    weakref.finalize(run, _close, run.stages())
+
+
+def _close(stages: Sequence[Stage]) -> None:
+    for stage in stages:
+        if "store" in vars(stage):  # it was opened
+            stage.store.close()
 
 
 def _others(document: _Document, run: Run) -> str:
