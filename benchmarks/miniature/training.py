@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from pixcore_checkpoints.fingerprints import hash_file
 from pixcore_emergence.layers import by_layer
-from pixcore_mini.arguments import at_least
+from pixcore_mini.arguments import at_least, ended_by_one_line
 from pixcore_mini.checkpoint import read_progress
 from pixcore_mini.evaluate import words_in_place
 from pixcore_mini_world import language
@@ -151,6 +151,7 @@ def _lines(job: Run) -> list[dict[str, Any]]:
         return []
 
 
+@ended_by_one_line()
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what is there, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

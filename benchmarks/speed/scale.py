@@ -97,7 +97,7 @@ def look(folder: Path) -> None:
 
     opened = OpenedRun(folder)
     names = list(opened.job.ids())
-    for name in names[:: len(names) // LOOKED_AT]:
+    for name in names[:: max(1, len(names) // LOOKED_AT)]:
         opened.payload(name)
         opened.thumbnail(name, "segment", STRATEGIES[0])
 

@@ -9,6 +9,8 @@ import torch
 from pixcore_mini.sharing import rows_of, run_shared, share_gradients, share_weights
 from torch import nn
 
+from pixcore.errors import DataError
+
 
 def _step(rank: int, out: Path) -> None:
     """One step of SGD on a gradient of rank + 1 everywhere."""
@@ -43,6 +45,20 @@ def test_weights_are_the_first_one_s_and_gradients_the_mean(tmp_path: Path) -> N
 def test_a_refusal_ends_without_a_traceback(tmp_path: Path, processes: int) -> None:
     with pytest.raises(SystemExit):
         run_shared(_refuse, tmp_path, processes=processes, out=tmp_path)
+
+
+def _mistaken(rank: int, out: Path) -> None:
+    raise DataError("no scene is there")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_user_s_mistake_ends_with_one_line(tmp_path: Path, processes: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        run_shared(_mistaken, tmp_path, processes=processes, out=tmp_path)
+    assert left.value.code == 2
+    said = capfd.readouterr().err
+    assert "error: no scene is there" in said
+    assert "Traceback" not in said
 
 
 def test_processes_take_all_rows_of_a_batch() -> None:

@@ -153,6 +153,25 @@ def test_interrupted_training_ends_like_undisturbed_training(tmp_path: Path) -> 
     assert 0 <= log[-1]["attributes"] <= 1
 
 
+class _Stopped:
+    """A tokenizer at whose writing the disk is full."""
+
+    def save_pretrained(self, folder: Path) -> None:
+        raise OSError("no space left")
+
+
+def test_a_kept_model_that_is_not_whole_is_not_known_as_one(tmp_path: Path) -> None:
+    recipe = replace(TINY, rounds=1)
+    stopped = trainer(tmp_path, recipe)
+    stopped.tokenizer = _Stopped()  # type: ignore[assignment]
+    with pytest.raises(OSError, match="no space left"):
+        stopped.train()
+    assert not list(tmp_path.glob("steps/*/config.json"))
+    trainer(tmp_path, recipe).train()
+    assert {path.parent.name for path in tmp_path.glob("steps/*/config.json")} == {"00000", "00002"}
+    assert not (tmp_path / ".model.part").exists()
+
+
 def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     trainer(tmp_path).train(stop_after=1)
     with pytest.raises(SystemExit, match=r"made with another recipe \(seed 1, not 2\); choose another --out"):

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pixcore_judges.option_letters import read
 from pixcore_mini_world.language import Question
 from pixcore_mini_world.render import render
 from pixcore_mini_world.scene import Split, make_scene, scene_random
@@ -32,6 +31,11 @@ from pixcore_mini.dialogue import (
     identify_absent,
     random_question,
 )
+
+try:
+    from pixcore_judges.option_letters import read
+except ImportError as error:
+    raise SystemExit('pixcore-judges is not installed: pip install "pixcore-mini[evaluate]"') from error
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--split", choices=("train", "validation", "test"), default="test")
     parser.add_argument("--scenes", type=at_least(1), default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--twins", type=between(0, 1), default=0.3, help="the share of scenes with two things of one kind")
+    parser.add_argument(
+        "--twins", type=between(0, 1), default=0.3, help="the share of scenes with two things of one kind"
+    )
     parser.add_argument("--batch", type=at_least(1), default=16)
     options = parser.parse_args(arguments)
     model = Mini(MiniConfig.model_validate({"checkpoint": options.checkpoint}))

@@ -91,6 +91,8 @@ def main(arguments: list[str] | None = None) -> None:
     add_machine(parser)
     options = parser.parse_args(arguments)
     check_processes(parser, options, default.batch)
+    if not (begin := MiniConfig(checkpoint=options.begin).folder).is_dir():
+        parser.error(f"argument --begin: {begin} is no folder")
     run_shared(_run, options, processes=options.processes, out=options.out)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
+from pixcore.errors import ModelError, first_line
 from pixcore_mini.tokenizer import GRID, IMAGE_ID, SPECIAL
 
 IMAGE_SIZE = 112
@@ -59,8 +60,16 @@ def build_network(vocabulary_size: int) -> LlavaForConditionalGeneration:
 
 
 def read_network(folder: Path) -> LlavaForConditionalGeneration:
-    """Read a finished model from its folder, in float32."""
-    return LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    """Read a finished model from its folder, in float32.
+
+    Raises:
+        ModelError: It is not there, is damaged or not whole.
+    """
+    try:
+        return LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    except Exception as error:  # whatever transformers and safetensors make of a damaged file
+        said = f"can't load mini from {folder}: {first_line(error)}"
+        raise ModelError(said, hint="name the folder OUT/model that `python -m pixcore_mini.train` wrote") from error
 
 
 def _initialise(network: LlavaForConditionalGeneration) -> None:
