@@ -188,9 +188,9 @@ def _shipped() -> Any:
 
 
 def shipped_by(kind: str, name: str) -> str | None:
-    """Name the project's package that offers something, installed or not, as `tools.shipped` has written it down."""
-    package: str | None = _shipped().get(kind, {}).get(name)
-    return package
+    """Name the project's package, installed or not, that offers something, or the first command under a word."""
+    own: dict[str, str] = _shipped().get(kind, {})
+    return own.get(name) or next((package for one, package in own.items() if one.startswith(f"{name} ")), None)
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,8 @@ def test_a_default_of_ours_stays_the_default(workplace: Any, install: Install) -
         (["run", "run.yaml", "--set", "benchmark=pixmmvp"], "benchmark 'pixmmvp'", "pixmmvp"),
         (["run", "run.yaml", "--set", "writers=[report]"], "run writer 'report'", "report"),
         (["run", "run.yaml", "--estimate"], "command 'services estimate'", "services"),
+        (["store", "ls"], "command 'store'", "store"),
+        (["benchmarks", "check", "folder"], "command 'benchmarks'", "datasets"),
     ],
 )
 def test_what_is_not_installed_names_its_package(workplace: Any, command: list[str], what: str, package: str) -> None:
