@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,26 @@ def test_lines_come_in_parts_and_are_read_again_as_they_were(shown: Any) -> None
     assert again.wait().atlas == run.wait().atlas
     (run.folder / INDEX).write_text((run.folder / INDEX).read_text()[:-40])
     assert [*OpenedRun(run.folder).wait()] == every
+
+
+def test_many_runs_hold_the_records_of_a_few_open(shown: Any, tmp_path: Path) -> None:
+    for number in range(7):
+        (tmp_path / f"run {number}").mkdir()
+        for name in (RUN, SUMMARY):
+            (tmp_path / f"run {number}" / name).write_text((shown.root / "first" / name).read_text())
+    explorer = Explorer([tmp_path])
+    runs = [explorer.opened(told["key"])[0] for told in explorer.runs()]
+    (name, *_) = (line["id"] for line in runs[0].wait())
+    for _ in range(2):
+        for run in runs:
+            assert run.payload(name)["id"] == name
+            assert sum("job" in vars(one) for one in runs) <= 4
+            assert "job" in vars(run)
+    first, last = runs[0], runs[-1]
+    with ThreadPoolExecutor(1) as elsewhere, last.lock:  # it is being read
+        assert elsewhere.submit(lambda: [one.payload(name)["id"] for one in runs[:-1]]).result() == [name] * 6
+        assert "job" in vars(last)
+    assert first.payload(name)["id"] == name
 
 
 def test_every_sample_of_a_run_that_goes_on_has_its_turn(shown: Any) -> None:

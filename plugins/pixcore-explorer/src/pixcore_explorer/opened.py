@@ -17,7 +17,7 @@ from typing import Any
 
 from pixcore_pictures.drawing import fitted, overlay
 from pixcore_report.payload import Display, sample_payload
-from pixcore_report.reading import open_run
+from pixcore_report.reading import close_stores_with, open_run
 
 from pixcore import __version__
 from pixcore.config import resolve
@@ -39,6 +39,7 @@ INDEX = ".view-index.jsonl"
 _FORMAT = 4
 _IMAGE, _THUMB = 1280, 176
 _MOMENT = 0.5
+_AT_HAND = 4  # as many runs are laid side by side
 
 
 @dataclass
@@ -68,16 +69,33 @@ class Lines:
         return map(self.entries.thing, range(len(self.entries)))
 
 
+class AtHand:
+    """The runs whose records are open: each has some thirty files, and a process may have 256 on some systems."""
+
+    def __init__(self) -> None:
+        self._runs: list[OpenedRun] = []
+        self._lock = threading.Lock()
+
+    def add(self, run: OpenedRun) -> None:
+        """Take in a run that is about to open its records; of those before it the oldest let go of theirs."""
+        with self._lock:
+            others = [one for one in self._runs if one is not run]
+            keep = others[-_AT_HAND + 1 :]
+            busy = [one for one in others[: -_AT_HAND + 1] if not one.rest()]
+            self._runs = [*busy, *keep, run]
+
+
 class OpenedRun:
     """A run of which samples are read one by one; whoever reads records waits for whoever does.
 
     Args:
         folder: The run's folder.
         moment: Seconds that one question about a run that goes on may take; at least one sample is looked at.
+        at_hand: The runs beside it whose records are open.
     """
 
-    def __init__(self, folder: Path, moment: float = _MOMENT) -> None:
-        self.folder, self._moment = folder, moment
+    def __init__(self, folder: Path, moment: float = _MOMENT, at_hand: AtHand | None = None) -> None:
+        self.folder, self._moment, self._at_hand = folder, moment, at_hand or AtHand()
         self.lock = threading.RLock()
         self._lines = Lines()
         self._maker: threading.Thread | None = None
@@ -91,10 +109,21 @@ class OpenedRun:
         Raises:
             DataError: The records are not where the run says, or not those of what is installed.
         """
+        self._at_hand.add(self)
         state = going.state_of(self.folder)
-        if state is not None:
-            return Run(resolve(state["config"], registry()))
-        return open_run(self.folder, registry())
+        if state is None:
+            return open_run(self.folder, registry())
+        run = Run(resolve(state["config"], registry()))
+        close_stores_with(run)
+        return run
+
+    def rest(self) -> bool:
+        """Let go of the records until somebody reads them again; False while somebody does."""
+        free = self.lock.acquire(blocking=False)
+        if free:
+            self.__dict__.pop("job", None)
+            self.lock.release()
+        return free
 
     def lines(self) -> Lines:
         """Give the run's lines as far as they are made; the first call starts making them."""

@@ -22,7 +22,7 @@ from starlette.routing import Route
 from pixcore.errors import DataError
 from pixcore_explorer.figures import Figures
 from pixcore_explorer.maps import Looking, Reading
-from pixcore_explorer.opened import OpenedRun
+from pixcore_explorer.opened import AtHand, OpenedRun
 from pixcore_explorer.runs import about, keep_notes, runs_below
 
 PAGE = Path(__file__).parent / "page"
@@ -47,6 +47,7 @@ class Explorer:
         self._lock = threading.Lock()
         self._known = runs_below(places)
         self._opened: dict[str, tuple[OpenedRun, Looking]] = {}
+        self._at_hand = AtHand()
         self._figures: dict[str, Figures] = {}
 
     def runs(self) -> list[dict[str, Any]]:
@@ -64,7 +65,7 @@ class Explorer:
             raise HTTPException(404, f"there is no run {key}")
         with self._lock:
             if key not in self._opened:
-                run = OpenedRun(self._known[key])
+                run = OpenedRun(self._known[key], at_hand=self._at_hand)
                 self._opened[key] = run, Looking(run)
             return self._opened[key]
 
