@@ -22,7 +22,7 @@ from pixcore_transformers.config import Llava15Config, TransformersConfig
 from pixcore_transformers.generation import Sampler, Settings, Unrepeated
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForImageTextToText, GPTJConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig, GPTJConfig
 
 from pixcore.errors import ConfigError, DataError, ModelError, NotFiniteError, SampleError
 from pixcore.records import Image, Protocol, Request
@@ -80,6 +80,20 @@ def test_the_kernel_and_the_dtype_are_options(checkpoint: Callable[..., Path]) -
 def test_half_precision_answers(checkpoint: Callable[..., Path]) -> None:
     [response] = adapter(checkpoint("qwen2_5_vl"), dtype="bfloat16").answer([ask()])
     assert len(response.tokens) == 4
+
+
+def test_a_checkpoint_stored_in_eight_bits_answers_in_one_precision(copy: Path) -> None:
+    """transformers leaves what is not quantized in half precision, whatever dtype it is asked for."""
+    pytest.importorskip("bitsandbytes")
+    eight = BitsAndBytesConfig(load_in_8bit=True)
+    stored = AutoModelForImageTextToText.from_pretrained(copy, quantization_config=eight, dtype=torch.float16)
+    halves = {name: tensor for name, tensor in stored.named_parameters() if tensor.dtype == torch.float16}
+    stored.save_pretrained(copy)
+    answering = adapter(copy, device_map="cpu")
+    assert answering.answer([ask()])[0].text
+    found = dict(answering.loaded.model.named_parameters())
+    assert {tensor.dtype for tensor in found.values()} == {torch.int8, torch.float32}
+    assert all(torch.equal(found[name], tensor.float()) for name, tensor in halves.items())
 
 
 def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path) -> None:

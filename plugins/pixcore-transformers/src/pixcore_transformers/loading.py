@@ -7,6 +7,7 @@ import pickle
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,16 @@ def read_weights(
         listing = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
         raise ModelError(f"{config.checkpoint} lacks {len(missing)} weights: {listing}", hint="is the download whole?")
     loaded: PreTrainedModel = model
+    if arguments.get("dtype") == torch.float32:
+        _widen(loaded)
     return loaded
+
+
+def _widen(model: PreTrainedModel) -> None:
+    """Bring to float32, without loss, what transformers leaves in half precision of a checkpoint stored in few bits."""
+    for tensor in chain(model.parameters(), model.buffers()):
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor.data = tensor.data.float()
 
 
 def resolve(config: TransformersConfig, only: Sequence[str] | None = None) -> Path:
