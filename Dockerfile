@@ -6,6 +6,7 @@
 #   docker build --target cpu  --tag pixcore:cpu .
 #   docker build --target cuda --tag pixcore:cuda --build-arg EXTRAS=transformers,sam .
 #
+#   mkdir -p runs ~/.cache/huggingface    # Docker makes what is not there as root's, and the image's user can't write in it
 #   docker run --rm --volume "$PWD/runs:/work/runs" pixcore:cpu run demo.yaml
 #   docker run --rm --gpus all --volume "$PWD:/work" --volume ~/.cache/huggingface:/models pixcore:cuda run mine.yaml
 #

@@ -289,6 +289,15 @@ def test_gpu_hours_are_hours_of_the_share_that_an_actor_holds(job: Run) -> None:
     assert [column.header for column in hours([half]).columns][3:5] == ["hours of one actor", "GPU hours"]
 
 
+def test_a_home_that_can_not_be_written_is_told_as_one(workplace: Workplace) -> None:
+    path = workplace.config(executor={"name": "processes", "n": 2})
+    (workplace.folder / "file").touch()
+    workplace.environment["HOME"] = str(workplace.folder / "file" / "home")
+    said = workplace("run", str(path), status=2).stderr
+    assert "set HOME, or RAY_TMPDIR, to a folder that can be written" in said
+    assert "is the machine busy" not in said
+
+
 @pytest.mark.parametrize("kind", ["nobody", "another server"])
 def test_a_cluster_that_is_not_there_is_told_at_once(workplace: Workplace, kind: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -26,6 +26,7 @@ OptionsT = TypeVar("OptionsT", bound=Options)
 
 _ATTEMPTS = 3  # to start Ray
 _STORE = 512 * 2**20  # bytes of the object store of `processes`
+_WRITES = "Ray writes to ~/.ray and /tmp/ray: set HOME, or RAY_TMPDIR, to a folder that can be written"
 _ANSWERS = 10.0  # seconds in which a cluster's port has to say something
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # as gRPC begins
 _SETTINGS = 4  # the kind of what a gRPC server says first
@@ -78,8 +79,10 @@ class OnRay(Executor[OptionsT]):
                 break
             except Exception as error:  # Ray raises anything; on a busy machine it gives up after 30 seconds
                 ray.shutdown()
-                if attempt == _ATTEMPTS - 1 or isinstance(error, ConnectionError):
-                    raise ConfigError(f"Ray can't be used: {one_line(str(error))}", hint=self._hint) from error
+                barred = isinstance(error, OSError) and error.filename is not None
+                if attempt == _ATTEMPTS - 1 or barred or isinstance(error, ConnectionError):
+                    hint = _WRITES if barred else self._hint
+                    raise ConfigError(f"Ray can't be used: {one_line(str(error))}", hint=hint) from error
         hush()
         head = Head(ray.get_runtime_context().gcs_address)
         try:
