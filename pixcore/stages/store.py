@@ -27,7 +27,7 @@ from pixcore.stages.serialise import Arrays, Entry
 
 _DAMAGED = "move this file away (the later stages' too if the model doesn't repeat itself) and run again"
 _HINTS = {"full": MAKE_ROOM, "locked": "another process holds it for long; run again", "decode": _DAMAGED}
-_ELSE = "is the folder writable, on a local disk, and is there room?"
+_ELSE = "is the folder writable, on a local disk, is there room, and may the process open more files (ulimit -n 9999)?"
 _PATIENCE = 60.0  # seconds that another process may hold a store
 _FORMAT = 3  # of a record; files of another one are left alone
 _LARGE = 4096  # characters of JSON from which a record's is compressed: masks shrink to a third or less
