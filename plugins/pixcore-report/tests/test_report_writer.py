@@ -56,6 +56,23 @@ def test_a_run_of_other_versions_says_which(workplace: Workplace) -> None:
     assert said.count("\n") == 1
 
 
+def test_a_run_whose_records_are_of_other_versions_leaves_few_empty_files(workplace: Workplace) -> None:
+    workplace("run", str(workplace.config()))
+    path = workplace.folder / "out" / RUN
+    document = json.loads(path.read_text())
+    there = {name: [Path(one) for one in stores] for name, stores in document["stores"].items()}
+    for name, stores in there.items():
+        moved = [one.with_name(f"{name}-{number:020}.sqlite") for number, one in enumerate(stores)]
+        for one, target in zip(stores, moved, strict=True):
+            (workplace.folder / one).rename(workplace.folder / target)
+        document["stores"][name] = [str(one) for one in moved]
+    path.write_text(json.dumps(document))
+    assert "other weights or files" in workplace("report", "out", status=2).stderr
+    made = [one for stores in there.values() for one in stores if (workplace.folder / one).exists()]
+    assert len(made) == 1
+    assert made[0] in there["answer"]
+
+
 def test_seeds_whose_folder_cannot_be_made_end_in_a_line(workplace: Workplace) -> None:
     (workplace.folder / "link").symlink_to("nowhere")
     config = str(workplace.config(output="link"))

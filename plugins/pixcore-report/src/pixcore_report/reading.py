@@ -65,7 +65,7 @@ def open_run(folder: Path, registry: Registry) -> Run:
                 hint="start where the run was started, or run the config again",
             )
     close_stores_with(run)
-    if not {stage.store.path for stage in run.stages()} <= used:
+    if not all(stage.store.path in used for stage in run.stages()):  # in turn: opening one makes its file
         raise DataError(f"run {folder} was made by {_others(document, run)}", hint="run the config again")
     return run
 
