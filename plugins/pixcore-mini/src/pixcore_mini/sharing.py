@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -52,8 +54,15 @@ def _join(rank: int, work: Callable[[int, Any], None], options: Any, processes: 
         world_size=processes,
         timeout=timedelta(days=1),  # the first may work alone meanwhile
     )
-    with ended_by_one_line():
-        work(rank, options)
+    try:
+        with ended_by_one_line():
+            work(rank, options)
+        distributed.barrier()  # nobody leaves while another is still at it
+    finally:
+        distributed.destroy_process_group()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # Python's own end may meet one of gloo's threads, and be aborted
 
 
 def rows_of(batch: int, rank: int, processes: int) -> range:
