@@ -19,6 +19,7 @@ from transformers import (
     Gemma2Config,
     Gemma3TextConfig,
     GenerationConfig,
+    GptOssConfig,
     LlamaConfig,
     LogitsProcessor,
     LogitsProcessorList,
@@ -53,6 +54,13 @@ MODELS = {
         **SIZES, sliding_window=6, layer_types=["sliding_attention", "full_attention", "sliding_attention"]
     ),
     "gemma2, soft cap": Gemma2Config(**SIZES, sliding_window=8, attn_logit_softcapping=2.0),
+    "gpt-oss, a learned sink in each head": GptOssConfig(
+        **SIZES,
+        sliding_window=6,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        num_local_experts=2,
+        num_experts_per_tok=1,
+    ),
 }
 STEPS = 7
 
@@ -78,9 +86,11 @@ class Recorder:
 def build(config: Any, kernel: str | None = None) -> PreTrainedModel:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(deepcopy(config), attn_implementation=kernel).eval()
-    for parameter in model.parameters():
+    for name, parameter in model.named_parameters():
         if parameter.ndim >= 2:
             torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+        elif name.endswith("sinks"):
+            torch.nn.init.normal_(parameter)
     return model
 
 

@@ -99,7 +99,8 @@ def attention_rows(
         scaling: What q·K is multiplied by; None for 1 / sqrt(width).
         softcap: Gemma 2's bound on the scores, or None.
         bias: (batch or 1, heads, queries, keys), what positions add to the scores (Inkling), or None.
-        sinks: (batch or 1, heads, queries, 1), a score of no key that takes its part of the mass (Inkling), or None.
+        sinks: (batch or 1, heads, queries or 1, 1), a score of no key that takes its part of the mass (Inkling,
+            GPT-OSS), or None.
         heads: The wanted query heads; None for all.
 
     Returns:
@@ -127,7 +128,7 @@ def attention_rows(
         mask = mask.to(scores.device)
         scores = scores.masked_fill_(~mask, -torch.inf) if mask.dtype == torch.bool else scores.add_(mask)
     if sinks is not None:
-        sink = sinks[:, :, list(rows)].to(scores).expand(batch, -1, -1, -1)
+        sink = (sinks if sinks.shape[2] == 1 else sinks[:, :, list(rows)]).to(scores).expand(batch, -1, len(rows), -1)
         return torch.softmax(torch.cat([scores, sink], dim=-1), dim=-1)[..., :-1]
     return torch.softmax(scores, dim=-1, out=None if scores.requires_grad else scores)
 

@@ -164,11 +164,12 @@ class Tap:
 
     def scores(self, call: Mapping[str, Any]) -> dict[str, Any]:
         """Say how scores are made of queries and keys, as `attention_rows` takes it, from what the kernel got."""
+        of_heads = call.get("s_aux")  # GPT-OSS: the same for every query
         return {
             "scaling": call.get("scaling"),
             "softcap": call.get("softcap"),
             "bias": call.get("position_bias"),
-            "sinks": call.get("sinks"),
+            "sinks": call.get("sinks") if of_heads is None else of_heads.reshape(1, -1, 1, 1),
             "heads": self.watch.heads if not self.connected else None,
         }
 
@@ -392,12 +393,8 @@ def _read(
     kwargs: dict[str, Any],
 ) -> Tensor | None:
     """Read the wanted rows of one call; returns what the kernel would give, computed from the rows, if connected."""
-    for name in ("s_aux", "cache"):
-        if kwargs.get(name) is not None:
-            raise ModelError(
-                f"the tap can't read attention with {name}",
-                hint="learned sinks of a head alone and paged caches are not supported",
-            )
+    if kwargs.get("cache") is not None:
+        raise ModelError("the tap can't read attention with a paged cache", hint="a server may answer (model: served)")
     rows, offset = tap.advance(layer, query, key)
     if not rows:
         return None
