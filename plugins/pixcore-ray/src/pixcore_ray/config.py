@@ -75,7 +75,7 @@ class ProcessesConfig(Options):
         n: How many processes; left out: as many as this machine has CPUs.
     """
 
-    n: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=10**5)] | None = None
 
     @property
     def count(self) -> int:
