@@ -460,3 +460,16 @@ def test_what_is_no_answer_is_shown(body: bytes, shown: str) -> None:
     assert KEY not in said
     assert len(said) < 200
     assert said.isprintable()
+
+
+def test_instructions_stand_before_the_question_where_the_model_knows_no_system_role(server, memory):
+    assert judge(server, memory).grade(*ITEM).correct is True
+    assert judge(server, memory, system="user").grade(*ITEM).correct is True
+    usual, in_one = server.calls
+    assert (in_one.system, in_one.text) == ("", f"{usual.system}\n\n{usual.text}")
+    assert len(in_one.body["messages"]) == 1
+    assert "system" not in JudgeConfig().model_dump()  # the records of before are found again
+    told = explain(InBody(400, "System role not supported", ""), Place(server.url, "gemma-2", "KEY", "none"))
+    assert str(told).endswith("System role not supported (system: user sends the instructions with the question)")
+    told = explain(InBody(400, "too long", ""), Place(server.url, "gemma-2", "KEY", "none"))
+    assert str(told).endswith("too long")

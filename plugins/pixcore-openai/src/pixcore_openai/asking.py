@@ -110,12 +110,21 @@ class Asker:
 
         A refusal is an answer, and is not argued with.
         """
+        question = self._worded(question)
         first = await self._exchange(question, again=False)
         value = self._value(question, first, read)
         if value is not None or first["refusal"]:
             return Answer(value, (first,))
         second = await self._exchange(question, again=True)
         return Answer(self._value(question, second, read), (first, second))
+
+    def _worded(self, question: Question) -> Question:
+        """Put the instructions where the server takes them."""
+        prompt = question.prompt
+        if self.config.system == "message" or not prompt.system:
+            return question
+        said = prompt.system.replace("{", "{{").replace("}", "}}")
+        return replace(question, prompt=replace(prompt, system="", user=f"{said}\n\n{prompt.user}"))
 
     def _value(self, question: Question, exchange: Mapping[str, Any], read: Reader[R]) -> R | None:
         """Read an answer, unless it is a refusal or, but for `published`, may go on otherwise than it begins."""

@@ -37,6 +37,8 @@ class ServerConfig(Config):
         max_tokens: The longest answer; null: no limit is asked for.
         detail: How finely OpenAI's models look at images.
         extra: Further parameters of the request, such as {reasoning_effort: none} or {seed: 1}.
+        system: Instructions are a message of the role `system`; user: they stand before the question, for a model whose
+            chat template knows no such role (Gemma 2).
         structured: Ask for answers that follow a JSON schema; where the server refuses that, it is asked without.
             Null: under `corrected` alone.
         max_side: Images are scaled down to this many pixels; null: they are sent as they are.
@@ -61,6 +63,8 @@ class ServerConfig(Config):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     detail: Literal["auto", "low", "high"] | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
+    # left out of what a record is kept by where it changes nothing, so that earlier ones are found again
+    system: Literal["message", "user"] = Field(default="message", exclude_if=lambda value: value == "message")
     structured: bool | None = None
     max_side: Annotated[int, Field(ge=32)] | None = None
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 16

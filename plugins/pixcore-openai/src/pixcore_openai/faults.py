@@ -30,6 +30,7 @@ _SOON = re.compile(
 )
 _STATUS_OF = {"rate_limit_exceeded": 429, "rate_limit_error": 429, "invalid_api_key": 401, "model_not_found": 404}
 _NEVER_THE_SCHEMA = frozenset({401, 402, 403, 408, 429})
+_NO_SYSTEM = re.compile(r"system.?(role|message|prompt)|role.{0,3}system|roles must alternate", re.IGNORECASE)
 _SCHEMA = re.compile(r"response.?format|json.?schema|structured|grammar|guided", re.IGNORECASE)
 
 
@@ -170,7 +171,8 @@ def _by_status(status: int, words: str, code: str, headers: Mapping[str, str], p
             f"{place.address} knows no model {place.model!r}, or no chat API ({status}): {said}",
             hint="check model: and base_url:, which usually ends in /v1, and may have to begin with https://",
         )
-    return RefusedRequest(f"{place.address} refuses the request ({status}): {said}")
+    hint = "system: user sends the instructions with the question" if _NO_SYSTEM.search(words) else ""
+    return RefusedRequest(f"{place.address} refuses the request ({status}): {said}", hint=hint)
 
 
 def _said(error: openai.APIStatusError) -> str:
