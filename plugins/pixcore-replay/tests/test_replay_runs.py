@@ -228,6 +228,10 @@ def test_one_refused_request_costs_its_sample_alone(place, speaking):
         ({"text": {"server": "localhost:8000", "model": "m"}}, "model.text.server: got 'localhost:8000'"),
         ({"text": {"server": "http://localhost:1/v1"}}, "model.text.model: is needed and missing"),
         ({"text": {"server": "http://localhost:1/v1", "model": "m", "patiense": 3}}, "did you mean 'patience'?"),
+        (
+            {"text": {"server": "http://localhost:1/v1", "base_url": "http://localhost:1/v1", "model": "m"}},
+            "base_url and server are two names of one option: leave one out",
+        ),
         ({"text": "nowhere.jsonl"}, "nowhere.jsonl"),
         ({"text": "texts.xlsx"}, "save a table of a spreadsheet as .csv"),
         ({"text": {"name": "replayed"}}, "model.text"),

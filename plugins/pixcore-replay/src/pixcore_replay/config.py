@@ -49,6 +49,13 @@ class ServedConfig(ServerConfig, ModelConfig):
     max_tokens: Annotated[int, Field(ge=1)] | None = 1024
     expected_tokens: Annotated[int, Field(ge=1)] = 150
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_once(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and {"base_url", "server"} <= set(given):
+            raise ValueError("base_url and server are two names of one option: leave one out")
+        return given
+
     @property
     def family(self) -> str:  # type: ignore[override]
         """The model's name, which says how it writes places."""
