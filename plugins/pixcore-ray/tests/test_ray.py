@@ -684,7 +684,7 @@ def test_what_ray_gives_nobody_is_refused_before_it_starts(job: Run, asked: dict
 
 
 def test_more_processes_than_any_machine_has_are_refused_with_the_config(job: Run) -> None:
-    with pytest.raises(ConfigError, match="executor.n: got 10000000000000000000000") as refused:
+    with pytest.raises(ConfigError, match=r"executor\.n: got 10000000000000000000000") as refused:
         resolve(job.resolved.document() | {"executor": {"name": "processes", "n": 10**22}}, registry())
     assert "less than or equal to 100000" in refused.value.hint
 
