@@ -157,6 +157,22 @@ def test_replay_shows_what_generating_showed(
         same(one, other)
 
 
+@pytest.mark.parametrize("mark", ["<|IMAGE|>", "<|AUDIO|>", "<|audio_bos|>", "<|vision_bos|>"])
+def test_a_mark_that_a_model_writes_is_replayed_as_what_it_was_to_it(folder: Callable[[str], Path], mark: str) -> None:
+    path = folder("qwen2_5_omni_thinker")
+    live, replaying = adapter(path), adapter(path, attention="replay")
+    for model in (live, replaying):
+        number = model.loaded.tokenizer.convert_tokens_to_ids(mark)
+
+        def prefer(module: object, given: object, scores: torch.Tensor, number: int = number) -> None:
+            scores[..., number] += 1e4
+
+        model.loaded.model.get_output_embeddings().register_forward_hook(prefer)
+    [one], [other] = (model.answer([ask()], Mean(MeanConfig())) for model in (live, replaying))
+    assert {token.id for token in one.tokens} == {number}
+    same(one, other)
+
+
 def test_text_from_elsewhere_is_replayed(folder: Callable[[str], Path]) -> None:
     model = adapter(folder("qwen2_vl"))
     [response] = model.replay([ask()], ["the cat's ear"], Mean(MeanConfig()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
@@ -29,6 +30,11 @@ Maps = NDArray[np.float32]
 
 _WITHOUT = frozenset({"linear_attention", "conv", "mlp", "moe"})
 """Kinds of decoder layers that have no attention, as transformers names them."""
+
+_MARKS = re.compile(
+    r"(?:\w+_)?(?:image|video|audio|vision|visual|frame|boi|eoi|boa|eoa)_(?:\w+_)?(?:token_ids?|token_index)"
+)
+"""What configs call the ids of placeholders, and of what stands around an image, a video or a sound."""
 
 LARGEST_PASS = 1 << 29
 """Bytes of rows that one pass may hold at once; a longer text is replayed token by token."""
@@ -237,14 +243,14 @@ class Reader:
     def in_one_pass(self, batch: Batch | Prompts, tokens: Sequence[Sequence[int]]) -> bool:
         """Whether the rows of given tokens can be read in one pass: they are not too many at once.
 
-        Nor may a layer drop keys while writing, or an answer hold the image's placeholder, or what stands around an
-        image, which one pass would take for another image.
+        Nor may a layer drop keys while writing, or an answer hold a placeholder, or what stands around an image or a
+        sound, which one pass would take for another one.
         """
         at_once = 1 if hasattr(self.extractor, "observe_steps") else len(self.layers)
         longest = max(len(answer) for answer in tokens)
         held = 4 * at_once * len(tokens) * self.head_count * batch.cells * (longest + 1)
-        config = self.model.config
-        marks = {getattr(config, "image_token_id", None), *(getattr(config, "visual_indicator_token_ids", None) or ())}
+        named = (value for name, value in vars(self.model.config).items() if _MARKS.fullmatch(name))
+        marks = {number for value in named for number in (value if isinstance(value, (list, tuple)) else (value,))}
         whole = self.one_pass and (self.longest is None or longest <= self.longest)
         return whole and held <= LARGEST_PASS and all(marks.isdisjoint(answer) for answer in tokens)
 
