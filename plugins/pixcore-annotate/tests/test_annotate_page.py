@@ -169,6 +169,25 @@ def test_a_second_enter_decides_nothing_about_an_item_that_nobody_has_seen(
     assert kept["item-1"].expression == page.input_value("#expression") == "the door of house 1"
 
 
+def test_an_expression_that_could_not_be_saved_stays_and_goes_out_with_the_next_decision(
+    served: tuple[Server, Path], browser: Any
+) -> None:
+    page = browser.new_page(viewport={"width": 1200, "height": 800})
+    page.goto(served[0].address)
+    page.wait_for_selector("#canvas[data-item='item-0']")
+    page.route("**/items/0", lambda route: route.abort())
+    page.fill("#expression", "the red door")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#problem:has-text('not saved')")
+    assert page.input_value("#expression") == "the red door"
+    page.unroute("**/items/0")
+    page.keyboard.press("2")
+    page.wait_for_selector("#instances li.kept >> text=door")
+    assert page.input_value("#expression") == "the red door"
+    assert journal(served[1])["item-0"].expression == "the red door"
+    page.close()
+
+
 def answer(
     address: str, *, host: str | None = None, body: bytes | None = None, origin: str | None = None
 ) -> tuple[int, bytes]:

@@ -96,10 +96,18 @@ async function go(where) {
 
 // take over what the server says of the item
 function told(answer) {
+  const field = at("expression"), isShown = !typed(state);
   state = answer.state; seen = answer.seen; said = answer.said;
+  if (isShown && document.activeElement !== field) field.value = state.expression;
   items[place].status = answer.status;
   at("undo").disabled = !answer.undoable;
   raster();
+}
+
+// the expression that somebody typed and that is not saved: it goes out with the next decision
+function typed(now) {
+  const expression = at("expression").value.trim();
+  return expression && expression !== now?.expression.trim() ? { expression } : null;
 }
 
 function raster() {
@@ -116,7 +124,6 @@ function render() {
   at("said").hidden = !said.length;
   at("said").className = said.some((one) => one.verdict === "returned") ? "returned" : "";
   at("said").textContent = said.map((one) => `${one.verdict} by ${one.by}${one.note ? ": " + one.note : ""}`).join("; ");
-  if (document.activeElement !== at("expression")) at("expression").value = state.expression;
   const focused = document.activeElement?.dataset?.index;
   at("instances").replaceChildren(...item.instances.map(row));
   if (focused !== undefined) at("instances").querySelector(`[data-index="${focused}"]`)?.focus();
@@ -209,7 +216,7 @@ function paint() {
 
 function decide(change, then) {
   if (leaving || page.reviews) return busy;
-  return post((now) => ({ ...now, ...(typeof change === "function" ? change(now) : change) }), then);
+  return post((now) => ({ ...now, ...typed(now), ...(typeof change === "function" ? change(now) : change) }), then);
 }
 
 function post(body, then) {
@@ -290,8 +297,6 @@ function finish(status) {
     problem("nothing is kept or drawn: keep a mask, draw one, or say that the object is absent");
     return;
   }
-  const expression = at("expression").value.trim();
-  if (expression) change.expression = expression;
   decide(change, () => go(Math.min(place + 1, items.length - 1)));
 }
 function review(verdict) {
@@ -339,10 +344,7 @@ const BUTTONS = {
 };
 for (const [id, act] of Object.entries(BUTTONS)) at(id).onclick = act;
 at("size").addEventListener("input", () => { page.brush = Number(at("size").value); paint(); });
-at("expression").addEventListener("change", () => {
-  const expression = at("expression").value.trim();
-  if (expression && expression !== state.expression) decide({ expression });
-});
+at("expression").addEventListener("change", () => { if (typed(state)) decide({}); });
 
 const COMMON = {
   ArrowLeft: BUTTONS.back, ArrowRight: BUTTONS.next, n: nextOpen, u: undo, f: BUTTONS.fit, "+": BUTTONS.in, "=": BUTTONS.in, "-": BUTTONS.out,
