@@ -25,7 +25,9 @@ from pixcore_emergence.regression import effects, regress
 from pixcore_emergence.rules import classify
 from pixcore_statistics.best_of import expected_best
 from pixcore_statistics.estimates import means
+from pixcore_statistics.proportions import wilson
 from pixcore_statistics.rows_in_file import RowsInFile, summed_blocks
+from scipy import stats
 
 from pixcore import masks
 from pixcore.errors import DataError
@@ -165,6 +167,36 @@ def test_a_phrase_that_fits_nothing_counts_only_as_published() -> None:
     assert found.places() == []
     assert found.published_places().sum() == 1
     assert found.iou_by_place()[0].values[0].value == pytest.approx(40)
+
+
+def test_a_tenth_that_one_find_of_twelve_stands_in_has_wilsons_interval_and_an_empty_one_too() -> None:
+    tally = EmergenceTally("m", row=ORACLE)
+    for number in range(12):
+        one = Sample(
+            str(number),
+            Image(lambda: b"", str(number), SIZE),
+            None,
+            (),
+            None,
+            "the roof",
+            columns(10),
+            pair=f"{number}",
+        )
+        found = (candidate("the left side", 34, 10) if number == 0 else candidate("The red roof", 0, 6 + number % 4),)
+        outcome = ProtocolResult(
+            Protocol.SEGMENT, "", Response(TEXT, TOKENS), found, {}, {"oracle": Selection.nothing()}
+        )
+        tally.add(score_sample(one, {Protocol.SEGMENT: outcome}, [ORACLE]))
+    found = tally.finish()
+    places = found.places()[0].values
+    assert places[0][1:] == pytest.approx([100 - end for end in places[6][:0:-1]])
+    size = 11 * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 11)) ** 2
+    assert places[6] == pytest.approx((100 / 12, *(100 * end for end in wilson(size / 12, size))))
+    assert places[1] == pytest.approx((0, 0, 100 * wilson(0, 12)[1]))
+    own = np.array([0.1 * (6 + number % 4) for number in range(1, 12)])
+    fits = found.iou_by_place()[0].values[0]
+    theirs = stats.t.interval(0.95, 10, own.mean(), stats.sem(own))
+    assert fits == pytest.approx((100 * own.mean(), *(100 * end for end in theirs)))
 
 
 def shares(found: Emergence, name: str) -> list[float]:
@@ -514,3 +546,40 @@ def test_one_find_of_twelve_is_drawn_and_written_without_an_interval_of_what_goe
     shares = read_table(tmp_path / "out" / "iou-by-place.csv", ("candidates",))
     assert [row["value"] for row in shares[8:10]] == ["", ""]  # nothing stands there: no number, and not "nan"
     assert '<section id="regression">' in (tmp_path / "out" / "emergence.html").read_text()
+
+
+def test_a_file_has_its_first_control_beside_it_also_where_the_first_sample_lacks_that(tmp_path: Path) -> None:
+    """The matched control is the table's: what the first sample happens to have is another one."""
+    pytest.importorskip("pixcore_folder")
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name in "ab":
+        PILImage.new("RGB", (10, 10)).save(tmp_path / "images" / f"{name}.png")
+        PILImage.new("L", (10, 10), 255).save(tmp_path / "masks" / f"{name}.png")
+    (tmp_path / "samples.csv").write_text("image,expression\na.png,the roof\nb.png,the roof\n")
+
+    def line(sample: str, **controls: int) -> str:
+        def found(fit: int) -> list[dict[str, Any]]:
+            return [{"phrase": "The red roof", "start": 0, "end": 12, "masks": [dict(columns(fit))]}]
+
+        chosen = {"candidate": 0, "mask": 0}
+        lent = [
+            {
+                "name": name,
+                "candidates": found(fit),
+                "choices": {f"{name} pick": chosen},
+                "of": {f"{name} pick": "mine"},
+            }
+            for name, fit in controls.items()
+        ]
+        return json.dumps(
+            {"sample_id": sample, "protocol": "segment", "text": TEXT, "candidates": found(10), "control": lent}
+            | {"choices": {"mine": chosen}}
+        )
+
+    (tmp_path / "p.jsonl").write_text("\n".join([line("b", lent=9, random=2), line("a", random=3)]))
+    where = ["--benchmark", "folder", "--root", str(tmp_path), "--json", str(tmp_path / "found.json")]
+    command.main([str(tmp_path / "p.jsonl"), *where, "--output", str(tmp_path / "out")], standalone_mode=False)
+    (found,) = json.loads((tmp_path / "found.json").read_text())["models"]
+    control = next(one for one in found["curves"] if one["candidates"] == "matched control")
+    assert (control["samples"], control["points"][0][0]) == (1, pytest.approx(90))

@@ -138,7 +138,7 @@ def _row(source: Source, name: str | None) -> RowSpec | None:
 
 
 def _analyse(source: Source, name: str, protocol: str, row: RowSpec | None, answers: str | None) -> Emergence:
-    seed, control = source.origin.seed, matched_control(source.file.rows)
+    seed, control = source.origin.seed, matched_control(source.file.controls)
     tally = EmergenceTally(
         name, protocol, row=row, answers=answers, fidelity=source.fidelity, seed=seed, control=control
     )

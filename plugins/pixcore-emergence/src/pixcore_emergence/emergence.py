@@ -8,7 +8,7 @@ best phrase that fits nothing says nothing; under `published` the released way s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,10 +17,12 @@ from pixcore_plots.outcomes import Outcomes, OutcomeTally
 from pixcore_scoring.clusters import Clusters
 from pixcore_scoring.evaluation import BINS, grounding_succeeds
 from pixcore_statistics.best_of import distinct
-from pixcore_statistics.estimates import Estimate, Floats, of_sums
+from pixcore_statistics.estimates import Estimate, Floats
+from pixcore_statistics.means import mean_interval
+from pixcore_statistics.proportions import share_interval
 from pixcore_statistics.rows_in_file import Ints, summed_blocks
 
-from pixcore.figures.intervals import cluster_of
+from pixcore.figures.intervals import FEW, cluster_of, ratios
 from pixcore.figures.rows import RowSpec
 from pixcore.figures.scores import candidate_ious, is_correct
 from pixcore.protocols import in_order
@@ -30,6 +32,9 @@ from pixcore_emergence.concepts import Concept, agreement
 from pixcore_emergence.curves import CONTROL, OWN, Curve, Curves
 from pixcore_emergence.looks import CONCEPTS, SUCCESS, Classifier, Looks, Phrase, by_rule, look, shares_word, tenth
 from pixcore_emergence.regression import Effect, effects
+
+Ends = Callable[[Floats, Floats], tuple[float, float] | None]
+"""Gives a 95 % interval of what clusters add up to, (clusters,) above and below; None for fewer than ten clusters."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,6 @@ class Emergence:
         left_out: Samples without a candidate whose phrase and its place in the text are known.
         agreement: How far the rules agree with the judge that classified, if one did.
         judged: The judge's categories of the best phrases that it could place, by sample id.
-        seed: Of the bootstrap.
     """
 
     model: str
@@ -98,7 +102,6 @@ class Emergence:
     left_out: int = 0
     agreement: dict[str, float | None] = field(default_factory=dict)
     judged: Mapping[str, frozenset[Concept]] = field(default_factory=dict)
-    seed: int = 0
 
     def places(self) -> list[Shares]:
         """Spread the samples whose object was found over the tenths of the text: own, control, all phrases."""
@@ -122,7 +125,7 @@ class Emergence:
             return []
         kinds = ((OWN, said[there]), (f"{OWN}, by the rules", ruled[there]))
         return [
-            self._spread(name, [(clusters[there], 100 * one / one.sum(axis=1, keepdims=True), np.ones_like(one))])
+            self._spread(name, [(clusters[there], one / one.sum(axis=1, keepdims=True), np.ones_like(one))], _of_share)
             for name, one in kinds
         ]
 
@@ -190,20 +193,18 @@ class Emergence:
         sides += [(f"all phrases, {name}", looks, every) for name, looks, _ in sides[:1]]
         found = []
         for name, looks, kind in sides:
-            ones = (
-                (clusters, 100 * values, np.ones_like(values)) for clusters, (values,) in looks.blocks(kind, found=True)
-            )
-            found.append(self._spread(name, ones))
+            ones = ((clusters, values, np.ones_like(values)) for clusters, (values,) in looks.blocks(kind, found=True))
+            found.append(self._spread(name, ones, _of_share))
         return [one for one in found if one.samples]
 
     def _ious(self, kind: str) -> list[Shares]:
         found = []
         for name, looks in self._sides():
-            blocks = ((clusters, 100 * iou, weights) for clusters, (iou, weights) in looks.blocks("iou", kind))
-            found.append(self._spread(name, blocks))
+            blocks = ((clusters, iou, weights) for clusters, (iou, weights) in looks.blocks("iou", kind))
+            found.append(self._spread(name, blocks, _of_mean))
         return found
 
-    def _spread(self, name: str, blocks: Iterable[tuple[Ints, Floats, Floats]]) -> Shares:
+    def _spread(self, name: str, blocks: Iterable[tuple[Ints, Floats, Floats]], ends: Ends) -> Shares:
         """Average over samples, some of which are given at once: clusters (n,), values and their weights (n, k)."""
         terms = (
             (clusters, np.concatenate([values * weights, weights, np.ones((len(clusters), 1))], axis=1))
@@ -213,7 +214,11 @@ class Emergence:
         if not len(sums):
             return Shares(name, (), 0)
         above, below = np.split(sums[:, :-1], 2, axis=1)
-        return Shares(name, tuple(of_sums(above, below, seed=self.seed)), int(sums[:, -1].sum()))
+        values = (
+            Estimate(float(ratios(total.sum(), weight.sum())), *(ends(total, weight) or (None, None))).times(100)
+            for total, weight in zip(above.T, below.T, strict=True)
+        )
+        return Shares(name, tuple(values), int(sums[:, -1].sum()))
 
 
 class EmergenceTally:
@@ -226,7 +231,7 @@ class EmergenceTally:
         answers: The probing whose answers count for them; the first that has graded ones by default.
         fidelity: By which rule a mask counts as found.
         classifier: Says what a phrase is about.
-        seed: Of the bootstrap.
+        seed: Of the curves' bootstrap.
         control: The name of the control that stands beside; the first sample's first by default. A sample that lacks
             it has none, whichever others it has.
     """
@@ -243,7 +248,7 @@ class EmergenceTally:
         seed: int = 0,
         control: str | None = None,
     ) -> None:
-        self._into = Emergence(model, protocol, fidelity.released, seed=seed)
+        self._into = Emergence(model, protocol, fidelity.released)
         self._row, self._answers, self._fidelity, self._classify = row, answers, fidelity, classifier
         self._curves, self._distinct, self._outcomes = Curves(seed), Curves(seed), OutcomeTally()
         self._best: Shelf[Best] = Shelf()
@@ -316,6 +321,15 @@ def matched_control(rows: Iterable[RowSpec]) -> str | None:
 def measured_ious(sample: Sample, result: ProtocolResult) -> Sequence[NDArray[np.float64]]:
     """Give the IoUs of a result's candidates, as they were measured, or measured now."""
     return candidate_ious(sample, result.candidates) if result.ious is None else result.ious
+
+
+def _of_share(above: Floats, below: Floats) -> tuple[float, float] | None:
+    """Wilson's, as samples share themselves between phrases: percentiles of draws are too narrow where few fall."""
+    return share_interval(above, below, in_part=True) if np.count_nonzero(below) >= FEW else None
+
+
+def _of_mean(above: Floats, below: Floats) -> tuple[float, float] | None:
+    return mean_interval(above, below, fewest=FEW)
 
 
 def _by_tenth(places: Iterable[float]) -> Floats:

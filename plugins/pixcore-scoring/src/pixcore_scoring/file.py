@@ -156,6 +156,11 @@ class PredictionsFile:
         return tuple(name for name in self.probings if name in self._contents.protocols)
 
     @property
+    def controls(self) -> tuple[RowSpec, ...]:
+        """The rows of the controls that the file has choices of, whether or not they are among `rows`."""
+        return tuple(self._contents.controls.values())
+
+    @property
     def skips_missing_masks(self) -> bool:
         """Whether a sample without a line is left out of mean IoUs, as the first release does with candidates."""
         return self.fidelity is Fidelity.PAPER and not self._contents.own_masks
@@ -316,7 +321,7 @@ class PredictionsFile:
         rows += [RowSpec(name, uses_ground_truth=self._sees_truth(name)) for name in names]
         if not self._select:
             bounds = contents.bounds
-            rows += [replace(row, uses_ground_truth=row.key in bounds) for row in contents.controls.values()]
+            rows += [replace(row, uses_ground_truth=row.key in bounds) for row in self.controls]
         return tuple(rows) or (RowSpec(ANSWERS_ALONE),)
 
     def _sees_truth(self, name: str) -> bool:

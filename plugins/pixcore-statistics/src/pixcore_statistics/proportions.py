@@ -36,20 +36,21 @@ def wilson(right: float, n: float, *, level: float = LEVEL) -> tuple[float, floa
     return max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share))
 
 
-def effective_size(right: Floats, counts: Floats, *, level: float = LEVEL) -> float:
+def effective_size(right: Floats, counts: Floats, *, level: float = LEVEL, in_part: bool = False) -> float:
     """Say how many independent answers the answers of clusters are worth, never more than there are.
 
     Args:
         right: (clusters,) right answers of each.
         counts: (clusters,) answers of each; 0 where it does not count.
         level: Of the interval that it is for: few clusters say little about their own variance.
+        in_part: Whether an answer may be right in part. Such answers vary less, and may be worth more than there are.
 
     Where all answers are alike, clusters show no variance, and each is taken for one answer.
     """
     counted = counts > 0
     right, counts = right[counted], counts[counted]
     clusters, total = len(counts), float(counts.sum())
-    if (counts == 1).all():
+    if (counts == 1).all() and not in_part:
         return total
     share = float(right.sum()) / total
     if share in (0.0, 1.0):
@@ -58,18 +59,21 @@ def effective_size(right: Floats, counts: Floats, *, level: float = LEVEL) -> fl
     if variance < 1e-24:  # rounding leaves some of nothing
         return float(clusters)
     shrunk = (normal((1 + level) / 2) / student(clusters - 1, (1 + level) / 2)) ** 2
-    return max(1.0, min(total, share * (1 - share) / variance * shrunk))
+    return max(1.0, min(np.inf if in_part else total, share * (1 - share) / variance * shrunk))
 
 
-def share_interval(right: Floats, counts: Floats, *, level: float = LEVEL) -> tuple[float, float] | None:
+def share_interval(
+    right: Floats, counts: Floats, *, level: float = LEVEL, in_part: bool = False
+) -> tuple[float, float] | None:
     """Give the interval of a share over clusters; None where fewer than two clusters count.
 
     Args:
         right: (clusters,) right answers of each.
         counts: (clusters,) answers of each; 0 where it does not count.
         level: What it is to cover.
+        in_part: Whether an answer may be right in part.
     """
     if int((counts > 0).sum()) < 2:
         return None
-    size = effective_size(right, counts, level=level)
+    size = effective_size(right, counts, level=level, in_part=in_part)
     return wilson(float(right.sum() / counts.sum()) * size, size, level=level)
