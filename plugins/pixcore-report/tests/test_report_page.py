@@ -162,7 +162,7 @@ def test_filters_and_search_keep_what_they_say(open_report: Callable[..., Page],
     def order() -> list[int]:
         return [int(name.removeprefix("sample-")) for name in page.shown]
 
-    first = max((5, 7, 8), key=lambda n: (_elsewhere(results[n]), n))
+    first = max((7, 8), key=lambda n: (_elsewhere(results[n]), n))
     assert order() == [first, *(n for n in range(12) if n != first)]
     tab.get_by_label("Answer").select_option("letter:right")
     assert numbers() == [n for n in range(12) if n % 3]
@@ -171,7 +171,9 @@ def test_filters_and_search_keep_what_they_say(open_report: Callable[..., Page],
     tab.get_by_label("category").select_option("")
     tab.get_by_label("Answer").select_option("")
     tab.get_by_label("Grounding").select_option("yes")
-    assert numbers() == [5, 6, 7, 8, 9]
+    assert numbers() == [6, 7, 8, 9]  # of 5 the IoU is one half, which is no more a find here than in failures
+    tab.get_by_label("Grounding").select_option("no")
+    assert numbers() == [0, 1, 2, 3, 4, 5, 10, 11]
     tab.get_by_label("Grounding").select_option("absent")
     assert numbers() == [4, 9]
     tab.get_by_label("Grounding").select_option("")
@@ -212,7 +214,7 @@ def _elsewhere(result: SampleResult) -> int:
     found = []
     for candidate in outcome.candidates:
         own = [masks.decode(one) for one in candidate.masks]
-        found.append(max((one & truth).sum() / max((one | truth).sum(), 1) for one in own) >= 0.5)
+        found.append(max((one & truth).sum() / max((one | truth).sum(), 1) for one in own) > 0.5)
     return found.count(False) if len(found) > 1 else 0
 
 
@@ -220,11 +222,11 @@ def _elsewhere(result: SampleResult) -> int:
     ("numbers", "failing", "candidates"),
     [
         ([1, 2, 4, 9, 7, 8], (), (7, 8)),  # of 4 and 9 the object is absent, 1 and 2 did not find it
-        ([1, 6, 5, 8], (), (5, 8)),  # found 6 as well, but its letter is wrong
+        ([1, 6, 5, 7, 8], (), (7, 8)),  # found 6 as well, but its letter is wrong; 5 fits by one half
         ([1, 6, 9], (), (6,)),  # better than nothing
         ([1, 5, 7], (5,), (7,)),
         ([1, 2, 4], (), (1,)),
-        ([1, 5, 8, 35, 37], (), (5, 8, 35, 37)),  # 8 says one word alone
+        ([1, 16, 8, 26, 37], (), (16, 8, 26, 37)),  # 8 says one word alone
     ],
 )
 def test_the_first_card_is_a_find_with_phrases_that_look_elsewhere(
@@ -234,7 +236,7 @@ def test_the_first_card_is_a_find_with_phrases_that_look_elsewhere(
     open_report: Callable[..., Page],
     make_result: Make,
 ) -> None:
-    said = {8: "open"} if 35 in numbers else {}
+    said = {8: "open"} if 26 in numbers else {}
     results = [make_result(n, text=said.get(n), error="no answer" if n in failing else None) for n in numbers]
     page = open_report(results)
     places = [int(name.removeprefix("sample-")) for name in page.shown]

@@ -22,7 +22,7 @@ from pixcore_report.page import packed, packed_json, page_json, plain, write_pag
 from pixcore_report.payload import Display, sample_index, sample_payload
 
 GROUNDED = 0.5
-"""IoU from which the report's filter calls a sample grounded."""
+"""Above this IoU the report's filter calls a sample grounded, as failures and flips do."""
 
 _BUDGET = 96 * 2**20
 MOST = 5_000
@@ -183,7 +183,7 @@ def _drawn(plots: Plots | None) -> tuple[list[dict[str, Any]], str]:
 
 def _phrases(candidates: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     """Count an answer's phrases, and those of which no mask fits: an answer with both shows what choosing is."""
-    fits = [max(one["ious"]) >= GROUNDED for one in candidates if one["ious"]]
+    fits = [max(one["ious"]) > GROUNDED for one in candidates if one["ious"]]
     return len(fits), fits.count(False)
 
 

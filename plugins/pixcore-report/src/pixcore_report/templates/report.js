@@ -115,7 +115,7 @@
   // filters
   const iouOf = (sample) => sample.protocols[settings.protocol]?.iou[rows.findIndex((row) => row.key === settings.strategy)] ?? null;
   // the first card shows something: the first sample whose object is there and found, and nothing about it wrong
-  const finds = samples.filter((sample) => !sample.absent && iouOf(sample) >= grounded);
+  const finds = samples.filter((sample) => !sample.absent && iouOf(sample) > grounded);
   const flawless = (sample) => Object.values(sample.protocols).every(({ answer, failed }) => !failed && (answer ?? "right") === "right");
   const phrases = (sample) => sample.protocols[settings.protocol]?.phrases ?? [0, 0];
   const elsewhere = (sample) => (phrases(sample)[0] > 1 ? phrases(sample)[1] : 0); // of several phrases those that find nothing
@@ -136,8 +136,8 @@
       if (!state || (wanted === "right") !== (state === "right")) return false;
     }
     const iou = iouOf(sample);
-    if (filter.grounding === "yes" && !(iou !== null && iou >= grounded)) return false;
-    if (filter.grounding === "no" && !(iou !== null && iou < grounded)) return false;
+    if (filter.grounding === "yes" && !(iou !== null && iou > grounded)) return false;
+    if (filter.grounding === "no" && !(iou !== null && iou <= grounded)) return false;
     if (filter.grounding === "absent" && !sample.absent) return false;
     if (filter.grounding === "none" && iou !== null) return false;
     const failed = Object.values(sample.protocols).some((state) => state.failed);
@@ -211,7 +211,7 @@
       text),
     el("div.line", {},
       answers.length ? choice("Answer", "answer", [["", "any answer"], ...answers]) : null,
-      choice("Grounding", "grounding", [["", "any grounding"], ["yes", `grounded, IoU ≥ ${grounded}`], ["no", `not grounded, IoU < ${grounded}`],
+      choice("Grounding", "grounding", [["", "any grounding"], ["yes", `grounded, IoU > ${grounded}`], ["no", `not grounded, IoU ≤ ${grounded}`],
         ["absent", "object absent"], ["none", "not measured"]]),
       categories,
       failures ? choice("Status", "status", [["", "failed or not"], ["failed", "failed"], ["whole", "not failed"]]) : null,
