@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from pixcore_explorer.export import export
+from pixcore_explorer.server import Explorer, serve
 from pixcore_pictures.drawing import data_uri
 from pixcore_report.figures import figures
 
@@ -18,6 +19,7 @@ import pixcore
 from pixcore import masks
 from pixcore.terminal import Console
 from tests.pages import check_accessible
+from tests.served import answering
 
 
 class Tab:
@@ -287,6 +289,32 @@ def test_a_server_that_was_away_is_asked_again(tab: Tab, shown: Any) -> None:
     page.wait_for_selector("#runs tbody tr")
     assert all("ERR_FAILED" in said for said in tab.complaints)
     tab.complaints.clear()
+
+
+def test_a_run_that_is_gone_on_with_grows_on_the_pages_that_show_it(browser: Any, tmp_path: Path) -> None:
+    config = {
+        "benchmark": {"name": "mini-world", "pairs": 2},
+        "protocols": ["segment"],
+        "store": str(tmp_path / "store"),
+    }
+    pixcore.run(config, output=tmp_path / "runs/grown", limit=2)
+    explorer = Explorer([tmp_path / "runs"])
+    server, key = serve(explorer), explorer.runs()[0]["key"]
+    with answering(server):
+        tab = Tab(browser, server.address)
+        page = tab.go(f"#/run/{key}")
+        count_of(page, "2 of 2")
+        pixcore.run(config, output=tmp_path / "runs/grown")
+        count_of(page, "4 of 4")
+        page.keyboard.press("a")
+        page.wait_for_selector(".atlas")
+        assert "of 4 samples" in page.inner_text(".atlas")
+        server.stop()
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(6000)
+        count_of(page, "4 of 4")  # what is shown stays while the server is away
+        assert all("ERR_CONNECTION" in said for said in tab.complaints)
+        tab.close()
 
 
 def test_an_atlas_without_phrases_says_so(tab: Tab, shown: Any) -> None:

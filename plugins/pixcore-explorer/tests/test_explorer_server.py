@@ -27,11 +27,13 @@ from pixcore_explorer.figures import Figures
 from pixcore_explorer.maps import Reading
 from pixcore_explorer.opened import INDEX, OpenedRun
 from pixcore_explorer.runs import about, keep_notes, runs_below
-from pixcore_explorer.server import Explorer
+from pixcore_explorer.server import Explorer, serve
 
+import pixcore
 from pixcore.errors import DataError
 from pixcore.files import RUN, SUMMARY
 from pixcore.terminal import Console
+from tests.served import answering
 from tests.workplace import Workplace
 
 
@@ -221,6 +223,12 @@ def test_an_export_does_not_say_where_its_runs_and_their_data_lay(shown: Any, tm
     assert "an error says first/a.png, a person and/or one" in (page.parent / "data/runs.js").read_text()
 
 
+def _bytes(address: str) -> bytes:
+    with urllib.request.urlopen(address, timeout=60) as response:
+        read: bytes = response.read()
+        return read
+
+
 def _status(address: str, body: Any = None, **headers: str) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body).encode()
     try:
@@ -271,6 +279,29 @@ def test_every_sample_of_a_run_that_goes_on_has_its_turn(shown: Any) -> None:
     run = OpenedRun(shown.root / "going", moment=0)
     counts = [len(run.lines().entries) for _ in range(9)]
     assert counts == [1, 2, 3, 4, 5, 6, 7, 8, 8]
+
+
+def test_a_run_that_was_made_again_is_shown_as_it_is_now(tmp_path: Path) -> None:
+    config = {
+        "benchmark": {"name": "mini-world", "pairs": 2},
+        "protocols": ["segment"],
+        "store": str(tmp_path / "store"),
+    }
+    first = pixcore.run(config, output=tmp_path / "run", limit=2, points={"name": "peak", "rank": 2})
+    name = first.samples()[0].id
+    ((key, _),) = runs_below([tmp_path]).items()
+    explorer = Explorer([tmp_path])
+    run, looking = explorer.opened(key)
+    asked, given = Reading.of(name, {"probing": "segment"}), {"points": [[30, 30, 1]]}
+    server = serve(explorer)
+    with answering(server):
+        picture = f"{server.address}runs/{key}/thumbnail?id={name}&probing=segment&row=oracle"
+        before = run.payload(name), looking.masks(asked, given), _bytes(picture)
+        pixcore.run(config, output=tmp_path / "run", masks={"name": "regions", "working_side": 16})
+        assert _bytes(picture) != before[2]
+    assert run.payload(name) != before[0]
+    assert looking.masks(asked, given) != before[1]
+    assert run.wait().total == 4
 
 
 def test_what_the_server_refuses(shown: Any) -> None:

@@ -16,7 +16,7 @@ from pixcore_report.payload import ShownMaps
 
 from pixcore import masks
 from pixcore.components import MapTransform, MaskGenerator
-from pixcore.config import component_config
+from pixcore.config import ChosenComponent, component_config
 from pixcore.errors import DataError
 from pixcore.plugins import Kind, registry
 from pixcore.records import PointPrompt, Response, Sample
@@ -73,7 +73,7 @@ class Looking:
 
     def __init__(self, run: OpenedRun) -> None:
         self._run = run
-        self._generator: MaskGenerator[Any] | None = None
+        self._generator: tuple[ChosenComponent, MaskGenerator[Any]] | None = None
         self._generating = threading.Lock()
 
     def choices(self) -> dict[str, Any]:
@@ -136,12 +136,14 @@ class Looking:
         """
         sample, response, rows = self._answer(reading)
         prompt = self._prompt(reading, given, sample, response, rows)
-        if self._run.job.resolved.components["masks"] is None:
+        job = self._run.job
+        if job.resolved.components["masks"] is None:
             raise DataError("the run has no mask generator", hint="masks: in its config")
+        chosen = job.resolved.components.one("masks")
         with self._generating:
-            if self._generator is None:
-                self._generator = self._run.job.resolved.components.one("masks").create(self._run.job.context)
-            (proposal,) = self._generator.segment(sample.image, [prompt])
+            if self._generator is None or not self._generator[0].same_as(chosen):
+                self._generator = chosen, chosen.create(job.context)
+            (proposal,) = self._generator[1].segment(sample.image, [prompt])
         found = masks.encode_many(proposal.masks, proposal.size)
         truth = None if sample.mask is None or sample.absent else sample.mask
         ious = None if truth is None else [round(float(one), 4) for one in masks.iou(found, [truth])[:, 0]]

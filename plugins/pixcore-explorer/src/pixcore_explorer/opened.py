@@ -252,12 +252,13 @@ class OpenedRun:
             return figures_data(self.job.resolved.config.probings)
 
     def result(self, name: str) -> tuple[SampleResult, list[RowSpec]]:
-        """Read one sample's records and no other's.
+        """Read one sample's records and no other's, as they are now.
 
         Raises:
             DataError: The run has no such sample.
         """
         with self.lock:
+            self.renew()
             try:
                 return self.job.result(name)
             except IndexError:

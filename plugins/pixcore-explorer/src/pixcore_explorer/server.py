@@ -82,7 +82,7 @@ class Explorer:
         done = done and since + most >= there
         ready = lines.error is None and (done or bool(lines.rows))
         return {
-            "of": json.dumps(run.stamp()),
+            "of": json.dumps(lines.of),
             "entries": entries,
             "since": since,
             "total": lines.total,
@@ -146,7 +146,7 @@ def pages(explorer: Explorer, token: str) -> Starlette:
 
     def small(request: Request) -> Response:
         key, words = request.path_params["run"], request.query_params
-        stamp = explorer.opened(key)[0].stamp()
+        stamp = explorer.opened(key)[0].renew()
         picture = thumbnail(key, _given(request, "id"), words.get("probing", ""), words.get("row", ""), str(stamp))
         return Response(picture, media_type="image/webp")
 

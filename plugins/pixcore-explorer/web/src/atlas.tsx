@@ -24,7 +24,7 @@ function Chart({ options, name }: { options: (width: number) => Plot.PlotOptions
 export function AtlasPage({ run }: { run: string }) {
   const { words } = useRoute();
   const lines = useLines(run);
-  const [found, wrong] = useAsked(() => (lines?.done ? source.atlas(run) : Promise.resolve(null)), [run, lines?.done]);
+  const [found, wrong] = useAsked(() => (lines?.done ? source.atlas(run) : Promise.resolve(null)), [run, lines?.done, lines?.of]);
   const [runs] = useAsked(() => source.runs(), []);
   useKeys({ Escape: () => go(link(["run", run])) });
   const atlas = found?.atlas, probings = Object.keys(atlas?.probings ?? {});
@@ -32,7 +32,7 @@ export function AtlasPage({ run }: { run: string }) {
   const own = probing && atlas?.probings[probing];
   const concept = words.get("concept");
   if (wrong || lines?.error) return <main class="wide"><h1>Atlas</h1><Notice><Said>{wrong ?? lines!.error}</Said></Notice></main>;
-  if (!atlas || !own || !probing) return <main class="wide"><h1>Atlas</h1><Notice>{found && !atlas ? "the run has no atlas: it is going on, or has no masks" : `reading the run ${lines ? `(${lines.entries.length} of ${lines.total ?? "?"} samples)` : ""} …`}</Notice></main>;
+  if (!atlas || !own || !probing) return <main class="wide"><h1>Atlas</h1><Notice>{found?.done && !atlas ? "the run has no atlas: it is going on, or has no masks" : `reading the run ${lines ? `(${lines.entries.length} of ${lines.total ?? "?"} samples)` : ""} …`}</Notice></main>;
   return (
     <main class="wide atlas">
       <div class="heading"><button class="quiet" onClick={() => go(link(["run", run]))}>← samples</button><h1>Atlas <small><Said>{runs?.find((one) => one.key === run)?.name}</Said></small></h1>

@@ -5,9 +5,9 @@ import { source } from "./source";
 import type { Line, Lines } from "./types";
 
 const kept = new Map<string, Lines>();
-const WAIT = 1500;
+const WAIT = 1500, AT_REST = 5000;
 
-/** A run's lines, as they come; asks again until they are all there. */
+/** A run's lines, as they come; asks on when they are all there, as a run that was done may be gone on with. */
 export function useLines(run: string): Lines | null {
   const [lines, change] = useState<Lines | null>(kept.get(run) ?? null);
   useEffect(() => {
@@ -20,14 +20,18 @@ export function useLines(run: string): Lines | null {
         if (had && got.since > 0 && got.of !== had.of) got = await source.lines(run, 0); // the run was finished since
         if (had && got.since > 0) got = { ...got, entries: [...had.entries, ...got.entries], rows: got.rows.length ? got.rows : had.rows };
         if (over) return;
-        kept.set(run, got);
-        change(got);
-        if (!got.done && !got.error) timer = window.setTimeout(ask, WAIT);
+        if (!had?.done || got.of !== had.of) {
+          kept.set(run, got);
+          change(got);
+        }
+        if (source.live && !got.error) timer = window.setTimeout(ask, got.done ? AT_REST : WAIT);
       } catch (error) {
-        if (!over) change({ of: "", entries: [], since: 0, total: null, done: false, error: (error as Error).message, rows: [], figures: [], choices: { transforms: [], own: [] } });
+        if (over) return;
+        if (had?.done) timer = window.setTimeout(ask, AT_REST); // what is shown stays while the server is away
+        else change({ of: "", entries: [], since: 0, total: null, done: false, error: (error as Error).message, rows: [], figures: [], choices: { transforms: [], own: [] } });
       }
     };
-    if (!kept.get(run)?.done) void ask();
+    void ask();
     return () => { over = true; clearTimeout(timer); };
   }, [run]);
   return lines;

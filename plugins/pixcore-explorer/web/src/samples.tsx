@@ -83,7 +83,7 @@ export function Samples({ run }: { run: string }) {
             <div key={item.key} class={grid ? "tiles" : "lines"} style={{ transform: `translateY(${item.start - virtual.options.scrollMargin}px)`, height: `${item.size}px` }}>
               {shown.slice(item.index * across, (item.index + 1) * across).map((line, place) => {
                 const here = item.index * across + place, props = { line, run, words, here: here === at };
-                return grid ? <Tile key={line.id} {...props} probing={list.context.probing} row={list.context.row} rowKey={lines!.rows[list.context.row]?.key ?? ""} />
+                return grid ? <Tile key={line.id} {...props} probing={list.context.probing} row={list.context.row} rowKey={lines!.rows[list.context.row]?.key ?? ""} of={lines!.of} />
                   : <TableLine key={line.id} {...props} cells={columns.map((name) => told(name, list.context, line))} layout={layout} />;
               })}
             </div>
@@ -135,22 +135,22 @@ function Category({ name, lines, filter }: { name: string; lines: Line[]; filter
 
 interface OfLine { line: Line; run: string; words: URLSearchParams; here: boolean }
 
-export function Thumbnail({ run, id, probing, row }: { run: string; id: string; probing: string; row: string }) {
+export function Thumbnail({ run, id, probing, row, of }: { run: string; id: string; probing: string; row: string; of: string }) {
   const [address, change] = useState("");
   useEffect(() => {
     let over = false;
-    source.thumbnail(run, id, probing, row).then((found) => over || change(found), () => undefined);
+    source.thumbnail(run, id, probing, row, of).then((found) => over || change(found), () => undefined);
     return () => { over = true; };
-  }, [run, id, probing, row]);
+  }, [run, id, probing, row, of]);
   return address ? <img src={address} alt="" loading="lazy" decoding="async" /> : <span class="blank" />;
 }
 
-function Tile({ line, run, words, here, probing, row, rowKey }: OfLine & { probing: string; row: number; rowKey: string }) {
+function Tile({ line, run, words, here, probing, row, rowKey, of }: OfLine & { probing: string; row: number; rowKey: string; of: string }) {
   const state = line.protocols[probing], iou = state?.iou[row];
   const answer = Object.values(line.protocols).find((one) => one.answer)?.answer;
   return (
     <a class={`tile ${here ? "here" : ""}`} href={link(["run", run, "sample", line.id], words)} data-id={line.id}>
-      <span class="picture"><Thumbnail run={run} id={line.id} probing={probing} row={rowKey} /></span>
+      <span class="picture"><Thumbnail run={run} id={line.id} probing={probing} row={rowKey} of={of} /></span>
       <span class="asked"><Said>{line.expression ?? line.question ?? line.id}</Said></span>
       <span class="facts">
         {iou != null && <b class={iou >= 0.5 ? "right" : ""}>IoU {number(iou)}</b>}

@@ -9,7 +9,7 @@ interface Source {
   sample(run: string, id: string): Promise<Sample>;
   atlas(run: string): Promise<{ done: boolean; error: string | null; atlas: Atlas | null }>;
   figures(run: string, probing: string): Promise<Drawn>;
-  thumbnail(run: string, id: string, probing: string, row: string): Promise<string>;
+  thumbnail(run: string, id: string, probing: string, row: string, of: string): Promise<string>;
   maps(run: string, id: string, reading: Reading): Promise<Maps>;
   matrix(run: string, id: string, reading: Reading, tokens: number[]): Promise<Matrix>;
   masks(run: string, id: string, reading: Reading, given: object): Promise<MadeMasks>;
@@ -34,8 +34,8 @@ const server: Source = {
   sample: (run, id) => asked(at(run, "sample", id)),
   atlas: (run) => asked(at(run, "atlas")),
   figures: (run, probing) => asked(`${at(run, "figures")}?probing=${encodeURIComponent(probing)}`),
-  thumbnail: async (run, id, probing, row) =>
-    `${at(run, "thumbnail", id)}&probing=${encodeURIComponent(probing)}&row=${encodeURIComponent(row)}`,
+  thumbnail: async (run, id, probing, row, of) =>
+    `${at(run, "thumbnail", id)}&probing=${encodeURIComponent(probing)}&row=${encodeURIComponent(row)}&of=${encodeURIComponent(of)}`,
   maps: (run, id, reading) => asked(at(run, "maps", id), reading),
   matrix: (run, id, reading, tokens) => asked(at(run, "matrix", id), { ...reading, tokens }),
   masks: (run, id, reading, given) => asked(at(run, "masks", id), { ...reading, ...given }),
