@@ -10,10 +10,16 @@ from typing import Any
 
 import pytest
 from PIL import Image as PILImage
+from pixcore_attention.config import MeanConfig
+from pixcore_attention.mean import Mean
+from pixcore_testing import inputs
+from pixcore_transformers.adapter import TransformersAdapter
+from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.processors import load_processor
 from pixcore_transformers.testing import RECIPES
 
-from pixcore.errors import ConfigError, ModelError
+from pixcore.components import Context
+from pixcore.errors import ConfigError, ModelError, SampleError
 
 NO_TORCHVISION = importlib.util.find_spec("torchvision") is None
 
@@ -51,6 +57,40 @@ def test_an_unknown_image_option_is_named(checkpoint: Callable[..., Path]) -> No
     with pytest.raises(ConfigError, match="has no option 'max_patch'") as error:
         load_processor(checkpoint("internvl"), image_options={"max_patch": 1})
     assert "did you mean 'max_patches'" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("gemma3", {"do_resize": False}),
+        ("gemma3", {"size": {"height": 20, "width": 20}}),
+        ("llava", {"do_center_crop": False}),
+        ("qwen2_5_vl", {"image_mean": [0.5]}),
+        ("qwen2_5_vl", {"patch_size": 3}),
+    ],
+)
+def test_an_image_option_that_does_not_fit_the_model_is_named(
+    family: str, options: dict[str, Any], checkpoint: Callable[..., Path]
+) -> None:
+    settings = {"checkpoint": str(checkpoint(family)), "image_options": options, "max_new_tokens": 2}
+    model = TransformersAdapter(TransformersConfig.model_validate(settings))
+    with pytest.raises(SampleError) as error:
+        model.answer([inputs.request(inputs.WIDE)])
+    assert error.value.hint == f"do the image_options fit this model: {', '.join(options)}?"
+    with pytest.raises(SampleError) as error:
+        model.replay([inputs.request(inputs.WIDE)], ["Yes"], Mean(MeanConfig(), Context()))
+    assert error.value.hint == f"do the image_options fit this model: {', '.join(options)}?"
+
+
+@pytest.mark.skipif(not NO_TORCHVISION, reason="with torchvision they work")
+def test_a_processor_that_needs_torchvision_says_so(checkpoint: Callable[..., Path]) -> None:
+    model = TransformersAdapter(TransformersConfig.model_validate({"checkpoint": str(checkpoint("fuyu"))}))
+    with pytest.raises(SampleError) as error:
+        model.answer([inputs.request(inputs.WIDE)])
+    assert error.value.hint == "it may need torchvision, which is not installed"
+    with pytest.raises(ModelError) as refused:
+        load_processor(checkpoint("llama4"))
+    assert refused.value.hint == "install torchvision"
 
 
 def test_a_folder_without_a_processor_is_named(tmp_path: Path) -> None:

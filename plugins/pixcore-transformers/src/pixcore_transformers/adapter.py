@@ -7,6 +7,7 @@ An architecture adds its `VisualFamily`; a model that is prepared in its own way
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from inspect import signature
@@ -17,11 +18,13 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image as PILImage
 from pixcore_checkpoints.loading import loading
+from transformers.utils import is_torchvision_available
 
 from pixcore.components import AttentionExtractor, Capability, ModelAdapter
-from pixcore.errors import ModelError, NotFiniteError, SampleError, first_line
+from pixcore.errors import ModelError, NotFiniteError, PixcoreError, SampleError, describe, first_line
 from pixcore.geometry import VisualLayout
 from pixcore.records import Image, Request, Response
+from pixcore.stages.memory import shortage
 from pixcore_transformers.batch import Batch
 from pixcore_transformers.config import TransformersConfig
 from pixcore_transformers.families import Processed, VisualFamily
@@ -194,8 +197,9 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         if extractor is not None and self._unread:
             self._refuse(extractor)
         refilled = self.seen is not None and (extractor is None or self._reader(extractor).stepwise)
-        parts = self._parts(requests, [self.settings().max_new_tokens] * len(requests), refilled=refilled)
-        return [own for part, batch in parts for own in self._answered(requests[part], batch, extractor)]
+        with self._options_named():
+            parts = self._parts(requests, [self.settings().max_new_tokens] * len(requests), refilled=refilled)
+            return [own for part, batch in parts for own in self._answered(requests[part], batch, extractor)]
 
     def _answered(
         self, requests: Sequence[Request], batch: Batch | Prompts, extractor: Extractor | None
@@ -229,8 +233,11 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
         tokenizer = self.loaded.tokenizer
         plain = {"add_special_tokens": False, "split_special_tokens": True}
         tokens = [[*tokenizer.encode(text, **plain), *self.end[:1]] for text in texts]
-        parts = self._parts(requests, list(map(len, tokens)))
-        return [own for part, batch in parts for own in self._reread(requests[part], batch, tokens[part], extractor)]
+        with self._options_named():
+            parts = self._parts(requests, list(map(len, tokens)))
+            return [
+                own for part, batch in parts for own in self._reread(requests[part], batch, tokens[part], extractor)
+            ]
 
     def _reread(
         self,
@@ -395,13 +402,30 @@ class Adapter(ModelAdapter[ConfigT], Generic[ConfigT]):
             try:
                 alone.append(self.encode([image], [prompt]))
             except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
-                placeless = "number of images" in str(error)
-                hint = "set prompt_template, with the image's placeholder in it" if placeless else ""
-                raise SampleError(f"sample {name}: the processor failed: {error}", hint=hint) from error
+                raise SampleError(f"sample {name}: the processor failed: {error}", hint=self._remedy(error)) from error
         return [
             Processed(image.size, np.asarray(own["input_ids"][0], np.int64), own, config, processor)
             for image, own in zip(images, alone, strict=True)
         ]
+
+    def _remedy(self, error: Exception) -> str:
+        """What to try where the processor fails on an image."""
+        if "number of images" in str(error):
+            return "set prompt_template, with the image's placeholder in it"
+        if self.config.image_options:
+            return f"do the image_options fit this model: {', '.join(self.config.image_options)}?"
+        return "" if is_torchvision_available() else "it may need torchvision, which is not installed"
+
+    @contextmanager
+    def _options_named(self) -> Iterator[None]:
+        """Name the image_options where the model can't take what they have made of an image."""
+        try:
+            yield
+        except Exception as error:
+            if not self.config.image_options or isinstance(error, PixcoreError) or shortage(error) is not None:
+                raise
+            said = f"the model failed on images as image_options prepares them: {describe(error)}"
+            raise SampleError(said, hint=self._remedy(error)) from error
 
     def _batch(self, images: Sequence[PILImage], prompts: Sequence[str], names: Sequence[str]) -> Batch:
         return self._batched(self._alone(images, prompts, names), images, prompts)

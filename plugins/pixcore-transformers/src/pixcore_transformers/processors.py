@@ -8,6 +8,7 @@ needs Pillow. pixcore shows models still images, so it loads that half. Pixtral'
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -87,6 +88,8 @@ def _load(checkpoint: str | Path, trust_remote_code: bool, **hub: Any) -> Proces
     except (OSError, ValueError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         hint = "the checkpoint's folder needs its tokenizer and preprocessor_config.json beside the weights"
+        if missing := re.search(r"Missing optional dependencies: ([\w, -]+)", str(error)):
+            hint = f"install {missing[1]}"
         if "trust_remote_code" in str(error):
             hint = "it needs the checkpoint's own code: set trust_remote_code if you trust it"
         raise ModelError(f"the processor of {checkpoint} can't be loaded: {reason}", hint=hint) from error
