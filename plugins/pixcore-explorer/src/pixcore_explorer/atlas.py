@@ -30,10 +30,13 @@ class Atlas:
         model: The model's name.
         probings: The probings whose answers are looked at for masks.
         seed: Of the intervals.
+        control: The name of the matched control; None where there is none.
     """
 
-    def __init__(self, model: str, probings: Sequence[str], seed: int) -> None:
-        self._tallies = {name: EmergenceTally(model, name, classifier=_concept, seed=seed) for name in probings}
+    def __init__(self, model: str, probings: Sequence[str], seed: int, control: str | None) -> None:
+        self._tallies = {
+            name: EmergenceTally(model, name, classifier=_concept, seed=seed, control=control) for name in probings
+        }
         self._dots = {name: Dots() for name in probings}
         self._count = 0
 

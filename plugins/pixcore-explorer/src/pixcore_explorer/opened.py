@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from pixcore_emergence.emergence import matched_control
 from pixcore_pictures.drawing import fitted, overlay
 from pixcore_report.payload import Display, sample_payload
 from pixcore_report.reading import close_stores_with, open_run
@@ -36,7 +37,7 @@ from pixcore_explorer.entries import entry, figures_data, rows_data
 INDEX = ".view-index.jsonl"
 """In a run's folder, made once of its records: its rows and its atlas, then a line for each sample."""
 
-_FORMAT = 4
+_FORMAT = 5
 _IMAGE, _THUMB = 1280, 176
 _MOMENT = 0.5
 _AT_HAND = 4  # as many runs are laid side by side
@@ -204,7 +205,7 @@ class OpenedRun:
             config = job.resolved.config
             looked_at = [name for name, one in config.probings.items() if one.masks]
         lines.rows = rows_data(specs)
-        atlas = Atlas(job.loader.component.name, looked_at, config.seed)
+        atlas = Atlas(job.loader.component.name, looked_at, config.seed, matched_control(specs))
         for result in self.results(job):
             line = entry(result, specs)
             for name, (place, concept) in atlas.add(result).items():
