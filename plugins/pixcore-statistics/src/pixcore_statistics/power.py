@@ -7,7 +7,7 @@ discordance. Of two means it depends on how much the differences spread.
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 LEVEL, POWER = 0.05, 0.80
 
@@ -58,5 +58,6 @@ def least_mean_difference(error: float, clusters: int, *, level: float = LEVEL, 
     """Give the least difference of two means that a t test over clusters finds, given its standard error."""
     if clusters < 2:
         return float("nan")
-    reach = stats.t.ppf(1 - level / 2, clusters - 1) + stats.t.ppf(power, clusters - 1)
+    found = stats.t.ppf(1 - level / 2, clusters - 1)  # beyond it the test finds a difference
+    reach = special.nctdtrinc(clusters - 1, 1 - power, found)
     return float(reach * error) if np.isfinite(error) else float("nan")
