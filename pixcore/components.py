@@ -67,6 +67,9 @@ class Config(BaseModel):
             UserError: Something is missing, such as a service's key.
         """
 
+    def check_price(self, allowance: Allowance | None) -> None:
+        """Refuse, before a run begins, a service that can't be held to what the run may spend; raises a UserError."""
+
     def fingerprint(self) -> str:
         """Say what can change the component's records besides its config and version.
 

@@ -107,9 +107,7 @@ class ProbingSection(BaseModel):
         elif self.name in PROBINGS:
             raise ValueError(f"{self.name!r} is the paper's: change its template under prompts, or take another name")
         elif not _OWN_NAME.fullmatch(self.name):
-            raise ValueError(
-                "a name is lower-case letters, digits, - and _, a letter first, 40 of them at most, and not 'there'"
-            )
+            raise ValueError("a name is lower-case letters, digits, - and _, a letter first, 40 at most; not 'there'")
         else:
             _check_template(self.template, f"the template of {self.name}")
         return self

@@ -139,8 +139,7 @@ def carry_out(
     guests = writers.chosen(registry(), config.writers or ())
     messages = messages or Console(stderr=True)
     observers = Observers(job, registry(), display_for(messages, registry()))
-    failures = execute(job, observers)
-    status = 0
+    failures, status = execute(job, observers), 0
     if job.scope.shard is None:
         written = write(job, config.output, guests)
         status = written.show(messages, output or Console())

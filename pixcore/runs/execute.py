@@ -35,6 +35,7 @@ def execute(job: Run, display: Monitor) -> int:
     # a missing checkpoint, key or server is told now, not after hours of answering
     for component in (one for stage, (missing, _) in work.items() if missing for one in stage.components.every):
         component.config.check_ready()
+        component.config.check_price(job.context.allowance)
     chosen = (one.create(job.context) for one in job.resolved.components.several("executor"))
     executor: Executor[Any] = next(chosen, Local(NoConfig()))
     try:

@@ -200,8 +200,7 @@ class Stage(ABC):
 
     def run(self, items: Sequence[Item], monitor: Monitor, there: int = 0) -> None:
         """Make what is missing of items with a key each, beside other records that are there; tries failures again."""
-        pending = self.pending(items)
-        total = there + len(items)
+        pending, total = self.pending(items), there + len(items)
         started = time.perf_counter()
         try:
             monitor.begin(self.label or self.name, total, total - len(pending))

@@ -107,6 +107,19 @@ def test_of_what_was_paid_for_only_what_is_damaged_is_paid_again_and_that_is_tol
     assert (place.folder / "out" / "summary.json").read_text() == figures
 
 
+def test_a_budget_that_cannot_be_kept_is_refused_before_anything_is_computed(place, server):
+    for section in ("judge", "selections"):
+        unknown = {**place.document["judge"], "model": "my-own"}
+        named = [*place.document["selections"][:1], {**unknown, "name": "automatic"}]
+        refused = place(budget=5, status=2, **{section: unknown if section == "judge" else named})
+        assert "budget: 5 USD can't be kept: the price of model 'my-own' is not known" in refused.stderr
+        for path in place.folder.glob("store/*.sqlite"):
+            with sqlite3.connect(path) as database:
+                assert database.execute("SELECT count(*) FROM records").fetchone() == (0,)
+    place(budget={"calls": 500}, judge=unknown)
+    place(budget=5, judge=unknown)  # nothing is left to ask
+
+
 def test_the_estimate_spends_nothing_and_comes_true(place, server):
     before = place("--estimate").stdout
     assert not server.calls

@@ -249,6 +249,11 @@ def test_what_a_config_gets_wrong_is_said_in_one_line(place, change, error):
     assert "Traceback" not in said
 
 
+def test_a_text_of_unknown_price_under_a_budget_in_dollars_is_refused_at_once(place, speaking):
+    assert "budget: 5 USD can't be kept" in place(model=text_from(speaking), budget=5, status=2).stderr
+    assert not speaking.calls
+
+
 def test_a_wrong_key_ends_the_run_and_is_not_printed(place, speaking):
     speaking.script.faults = lambda asked, count: "401"
     said = place(model=text_from(speaking), on_error="record", status=2).stderr

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from pixcore.components import Config
+from pixcore.components import Config, Context
 from pixcore.config import validated
 from pixcore.errors import ConfigError
+from pixcore.services import Allowance
 from pixcore_openai.keys import read_key
 
 OFFICIAL = "https://api.openai.com/v1"
@@ -114,6 +115,14 @@ class ServerConfig(Config):
     def check_ready(self) -> None:
         """See that there is a server to ask, and a key for it."""
         read_key(self.api_key_env, self.api_key_file, needed=self.address == OFFICIAL or bool(self.azure_api_version))
+
+    def check_price(self, allowance: Allowance | None) -> None:
+        """See that a budget in dollars can be kept: that the model's price is known."""
+        from pixcore_services.spending import Spending  # options are read where nothing is asked
+
+        from pixcore_openai.prices import billed
+
+        Spending.under(allowance).check_priced(billed(self.model, Context(allowance=allowance), 0, 0, images=0))
 
 
 def _plain(address: str) -> str:

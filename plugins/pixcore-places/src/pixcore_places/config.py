@@ -15,6 +15,7 @@ from pixcore.config import ChosenComponent, Section, component_config, validated
 from pixcore.errors import ConfigError
 from pixcore.plugins import Kind, registry
 from pixcore.records import PointPrompt, Protocol
+from pixcore.services import Allowance
 from pixcore_places.conventions import CONVENTIONS
 
 
@@ -66,6 +67,11 @@ class HoldingConfig(Config):
         """Ask each of what is inside."""
         for one in self.inside():
             one.config.check_ready()
+
+    def check_price(self, allowance: Allowance | None) -> None:
+        """Ask each of what is inside."""
+        for one in self.inside():
+            one.config.check_price(allowance)
 
 
 class WrittenPlacesConfig(Config):

@@ -17,6 +17,7 @@ from pixcore.errors import ConfigError, DataError
 from pixcore.files import read_file
 from pixcore.plugins import Kind, registry
 from pixcore.records import Protocol
+from pixcore.services import Allowance
 from pixcore.stages.store import content_key
 from pixcore_replay.texts import Texts, read_texts
 
@@ -173,6 +174,11 @@ class ReplayedConfig(ModelConfig):
         """Look for what the two need."""
         self.local.config.check_ready()
         self.source.config.check_ready()
+
+    def check_price(self, allowance: Allowance | None) -> None:
+        """See that the two can be held to a budget."""
+        self.local.config.check_price(allowance)
+        self.source.config.check_price(allowance)
 
 
 def _source(given: Any) -> Any:
