@@ -6,7 +6,7 @@ import { go, link, set, useRoute } from "./route";
 import { source } from "./source";
 import type { Line } from "./types";
 
-const FOUND = 0.5;
+const FOUND = 0.5; // an IoU above it, as comparisons have it
 
 interface Flip { line: Line; probing: string; what: string; change: number }
 
@@ -31,7 +31,7 @@ export function Flips() {
         if (one.answer && two.answer && (one.answer === "right") !== (two.answer === "right"))
           found.push({ line, probing, what: two.answer === "right" ? "wrong to right" : "right to wrong", change: two.answer === "right" ? 2 : -2 });
         const before = one.iou[first.row], after = two.iou[second];
-        if (before != null && after != null && before >= FOUND !== after >= FOUND)
+        if (before != null && after != null && before > FOUND !== after > FOUND)
           found.push({ line, probing, what: `IoU ${number(before)} to ${number(after)}`, change: after - before });
       }
     }
@@ -40,17 +40,21 @@ export function Flips() {
   const virtual = useVirtual(flips.length, 40, scroller);
   useKeys({ Escape: () => go("#/") });
   const name = (key: string) => runs?.find((one) => one.key === key)?.name ?? key;
-  const wrong = a?.error ?? b?.error;
+  const wrong = a?.error ?? b?.error, read = a?.done && b?.done;
+  const alike = useMemo(() => {
+    const ids = new Set(b?.entries.map((line) => line.id));
+    return a?.entries.some((line) => ids.has(line.id));
+  }, [a, b]);
   return (
     <main class="wide full">
       <div class="heading"><h1>Flips <small><Said>{name(left)}</Said> → <Said>{name(right)}</Said></small></h1><button onClick={() => set({ left: right, right: left })}>swap</button></div>
       <div class="toolbar">
         {a && a.rows.length > 1 && <label>row <select value={a.rows[contextOf(a, words).row]?.key} onChange={(event) => set({ row: event.currentTarget.value })}>{a.rows.map((row) => <option value={row.key}>{row.label}</option>)}</select></label>}
         <label>which <select value={which} onChange={(event) => set({ what: event.currentTarget.value })}><option value="">both ways</option><option value="better">better on the right</option><option value="worse">worse on the right</option></select></label>
-        <span class="count" id="count" role="status">{flips.length} flipped{a?.done && b?.done ? "" : ", reading …"}</span>
+        <span class="count" id="count" role="status">{flips.length} flipped{read || wrong ? "" : ", reading …"}</span>
       </div>
       {wrong && <Notice><Said>{wrong}</Said></Notice>}
-      {a?.done && b?.done && flips.length === 0 && <Notice>nothing flipped between these runs</Notice>}
+      {read && flips.length === 0 && <Notice>{alike ? "nothing flipped between these runs" : "these runs have no sample in common"}</Notice>}
       <div class="scroller" ref={scroller} tabIndex={0} role="region" aria-label="flips">
         <div class="tall" style={{ height: `${virtual.getTotalSize()}px` }}>
           {virtual.getVirtualItems().map((item) => {

@@ -60,7 +60,7 @@ export function Samples({ run }: { run: string }) {
         </select></label>}
         {categories.map((name) => <Category key={name} name={name} lines={lines!.entries} filter={words.get("filter") ?? ""} />)}
         <label>outcome <select value="" onChange={(event) => { add(words, event.currentTarget.value); event.currentTarget.value = ""; }}>
-          <option value="">any</option>{["answer = right", "answer = wrong", "failed = true", "best >= 0.5", "best < 0.5", "absent = true"].map((one) => <option>{one}</option>)}
+          <option value="">any</option>{["answer = right", "answer = wrong", "failed = true", "best > 0.5", "best <= 0.5", "absent = true"].map((one) => <option>{one}</option>)}
         </select></label>
         <label>sort <select value={sort} onChange={(event) => set({ sort: event.currentTarget.value })}>
           <option value="">as in the benchmark</option>
@@ -153,7 +153,7 @@ function Tile({ line, run, words, here, probing, row, rowKey, of }: OfLine & { p
       <span class="picture"><Thumbnail run={run} id={line.id} probing={probing} row={rowKey} of={of} /></span>
       <span class="asked"><Said>{line.expression ?? line.question ?? line.id}</Said></span>
       <span class="facts">
-        {iou != null && <b class={iou >= 0.5 ? "right" : ""}>IoU {number(iou)}</b>}
+        {iou != null && <b class={iou > 0.5 ? "right" : ""}>IoU {number(iou)}</b>}
         {answer && <span class={answer}>{answer}</span>}{line.absent && <span>absent</span>}{state?.failed && <span class="wrong">failed</span>}
       </span>
     </a>
