@@ -29,11 +29,11 @@ export function FigureCell({ figure, name }: { figure: Figure | undefined; name:
   );
 }
 
-/** Keys, unless somebody types, or a dialog is open that has keys of its own (`above`). */
+/** Keys, from when a page is seen, unless somebody types, or a dialog is open that has keys of its own (`above`). */
 export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>, above = false): void {
   const latest = useRef(keys);
   latest.current = keys;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement, types = target.closest?.("input:not([type=range]):not([type=checkbox]), textarea, select, dialog");
       if (!above && document.querySelector("dialog[open]")) return;

@@ -1,5 +1,5 @@
 // The address says what is seen: #/run/KEY?filter=…, so that a link shows the same.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 export interface Route { path: string[]; words: URLSearchParams }
 
@@ -40,7 +40,7 @@ export function set(changed: Record<string, string | null>, replaces = true): vo
 
 export function useRoute(): Route {
   const [route, change] = useState(read);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const heard = () => change(read());
     addEventListener("hashchange", heard);
     return () => removeEventListener("hashchange", heard);
