@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
 import signal
+import subprocess
+import sys
 import time
 
+import pytest
 from PIL import Image
 
 EXITING_PLUGIN = """
@@ -106,3 +111,25 @@ def test_a_usage_error_names_the_help_of_its_own_command(workplace):
         "(see: pixcore toy-box open --help)",
         "(see: pixcore --help)",
     ]
+
+
+@pytest.mark.parametrize(("variable", "value"), [("TERM", "xterm"), ("TERM", "dumb"), ("NO_COLOR", "1")])
+def test_a_terminal_that_shows_no_styles_gets_none(workplace, variable, value):
+    leader, follower = pty.openpty()
+    environment = {name: told for name, told in workplace.environment.items() if name != "NO_COLOR"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pixcore", "plugins", "points"],
+        cwd=workplace.folder,
+        env={**environment, "TERM": "xterm", variable: value},
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while more := os.read(leader, 4096):
+            shown += more
+    os.close(leader)
+    assert process.wait(timeout=300) == 0
+    assert b"toy-peak" in shown
+    assert (b"\x1b[" in shown) == (value == "xterm")

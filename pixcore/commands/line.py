@@ -80,8 +80,9 @@ def main(given: Sequence[str]) -> None:
     show_in_one_line()
     # shells put a home in place of ~ where a word begins, not in --option=~/file
     words = [re.sub("^(--[^=]+=|)(~.*)", lambda at: at[1] + at_home(at[2]), it) for it in given if it != "--traceback"]
+    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     try:
-        status = cli.main(words, "pixcore", standalone_mode=False)
+        status = cli.main(words, "pixcore", standalone_mode=False, color=False if plain else None)
     except (KeyboardInterrupt, click.Abort):
         # options before the command take no values, so the first other word is the command
         resumes = next((word for word in given if not word.startswith("-")), "") == "run"

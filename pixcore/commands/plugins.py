@@ -50,8 +50,7 @@ def plugins(kind: str | None, as_json: bool) -> None:
     formatter.write_dl([(click.style(printable(name), bold=True), printable(about)) for name, about in told or _NONE])
     if any(one.default for offered in offers.values() for one in offered):
         formatter.write("* serves where a config says nothing\n")
-    if kind is None:
-        formatter.write("what each does: pixcore plugins KIND\n")
+    formatter.write("what each does: pixcore plugins KIND\n" if kind is None else "")
     click.echo(formatter.getvalue().translate({end: at for at, end in _NOT_BROKEN.items()}), nl=False)
     for failure in found.failures:
         package = f"{failure.distribution} {failure.version}"
