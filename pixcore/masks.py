@@ -85,6 +85,28 @@ def decode(rle: RLE) -> Mask:
     return np.asarray(coco.decode(rle), dtype=bool)
 
 
+def check(rle: Any, where: str) -> None:
+    """Refuse what is no `RLE`, or does not fill its size: pycocotools reads on past its end.
+
+    Raises:
+        DataError: It is such.
+    """
+    counts, size = (rle.get("counts"), rle.get("size")) if isinstance(rle, Mapping) else (None, None)
+    text = counts.encode("utf-8", "surrogatepass") if isinstance(counts, str) else b""
+    digits = np.frombuffer(text, np.uint8).astype(np.int64) - 48
+    last = np.flatnonzero(digits < 32)  # of each number; a sixth bit says that another digit follows
+    lengths = np.diff(last, prepend=-1)
+    if 0 < len(digits) == lengths.sum() and digits.min() >= 0 and digits.max() < 64 and lengths.max() < 7:
+        first = last - lengths + 1
+        place = np.arange(len(digits)) - np.repeat(first, lengths)
+        runs = np.add.reduceat(digits % 32 << 5 * place, first) - (digits[last] // 16 << 5 * lengths)
+        runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()  # each was a difference to its like
+        if runs.min() >= 0 and isinstance(size, list | tuple) and len(size) == 2 and runs.sum() == size[0] * size[1]:
+            return
+    hint = "give text as counts, as pixcore.masks.encode does, and [height, width] as size"
+    raise DataError(f"{where} is not COCO RLE that fills its size: {' '.join(str(rle).split()):.60}", hint=hint)
+
+
 def empty(size: tuple[int, int]) -> RLE:
     """Make the empty mask of a (width, height) image."""
     check_size(size, "a mask")

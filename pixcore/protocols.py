@@ -146,7 +146,8 @@ def build_prompt(
     if given:
         return _fill(given, **fields)
     if "{listing}" in probing.template:
-        fields["listing"] = _listing(sample.options) if listed is None else _published_listing(options)
+        lines = (f"{letter(index).upper()}. {text}" for index, text in enumerate(sample.options))
+        fields["listing"] = "\n".join(lines) if listed is None else _published_listing(options)
     template = probing.template if fields["options"] else probing.template.replace(" {options}", "")
     return _fill(template, **fields)
 
@@ -165,10 +166,6 @@ def letter(index: int) -> str:
     if not 0 <= index < len(ascii_lowercase):
         raise ConfigError(f"option {index + 1} has no letter", hint=f"at most {len(ascii_lowercase)} options")
     return ascii_lowercase[index]
-
-
-def _listing(options: Sequence[str]) -> str:
-    return "\n".join(f"{letter(index).upper()}. {text}" for index, text in enumerate(options))
 
 
 def _published_listing(options: str) -> str:

@@ -49,7 +49,7 @@ from PIL import ImageOps, UnidentifiedImageError
 from pixcore.errors import DataError, UserError, describe
 from pixcore.files import read_file
 from pixcore.geometry import Box, VisualLayout
-from pixcore.masks import RLE, area
+from pixcore.masks import RLE, area, check
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # it would print what a picture's error line says
 
@@ -210,9 +210,8 @@ class Sample:
         if self.answer is not None and (type(self.answer) is not int or self.answer not in range(len(self.options))):
             said = f"sample {self.id} has the answer {self.answer!r}, and {len(self.options)} options"
             raise DataError(said, hint="the answer is the right option's place among them, an int from 0")
-        if self.mask is not None and not (isinstance(self.mask, dict) and isinstance(self.mask.get("counts"), str)):
-            hint = "give COCO RLE with text as counts, as pixcore.masks.encode does"
-            raise DataError(f"sample {self.id} has a {type(self.mask).__name__} as its mask", hint=hint)
+        if self.mask is not None:
+            check(self.mask, f"the mask of sample {self.id}")
 
     @cached_property
     def absent(self) -> bool:
@@ -294,6 +293,8 @@ class Response:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for mask in (*self.masks, *([] if self.mask is None else [self.mask])):
+            check(mask, "a response's mask")
         if self.maps is not None:
             if self.layout is None:
                 raise ValueError("a response with maps needs the layout of its visual tokens")

@@ -85,9 +85,11 @@ def test_an_answer_is_one_of_the_options(answer: Any) -> None:
     ("given", "said"),
     [
         ({"options": "Yes"}, "sample s has the options 'Yes'"),
-        ({"mask": np.ones((3, 4), bool)}, "sample s has a ndarray as its mask"),
-        ({"mask": {"size": [3, 4], "counts": b"0<"}}, "sample s has a dict as its mask"),
-        ({"mask": {"size": [3, 4], "counts": [0, 12]}}, "sample s has a dict as its mask"),
+        ({"mask": np.ones((3, 4), bool)}, "mask of sample s is not COCO RLE"),
+        ({"mask": {"size": [3, 4], "counts": b"0<"}}, "mask of sample s is not COCO RLE"),
+        ({"mask": {"size": [3, 4], "counts": [0, 12]}}, "mask of sample s is not COCO RLE"),
+        ({"mask": {"size": [3, 4], "counts": "0;"}}, r"fills its size: {'size': \[3, 4\], 'counts': '0;'}"),
+        ({"mask": {"size": 12, "counts": "0<"}}, "mask of sample s is not COCO RLE"),
     ],
 )
 def test_options_are_no_text_and_a_mask_is_coco_rle(given: Any, said: str) -> None:

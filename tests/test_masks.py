@@ -14,6 +14,7 @@ from pycocotools import mask as coco
 from pixcore import masks
 from pixcore.errors import DataError
 from pixcore.masks import EmptyMaskPolicy
+from pixcore.records import Response
 
 bitmaps = st.tuples(st.integers(1, 24), st.integers(1, 24)).flatmap(lambda shape: arrays(bool, shape))
 stacks = st.tuples(st.integers(1, 6), st.integers(1, 16), st.integers(1, 16)).flatmap(lambda s: arrays(bool, s))
@@ -85,6 +86,33 @@ def test_damaged_counts_never_crash(mask, data):
     except DataError:
         return
     assert masks.decode(rle).shape == mask.shape
+
+
+@settings(max_examples=300)
+@given(bitmaps, st.lists(st.tuples(st.sampled_from(["take", "put", "change"]), st.integers(0, 400), st.characters())))
+def test_counts_are_refused_where_the_loader_refuses_them(mask, damages):
+    """Of a benchmark's or a model's own mask that did not fill its size, measuring went on for ever."""
+    rle = masks.encode(mask)
+    counts = list(rle["counts"])
+    for damage, place, character in damages:
+        at = place % (len(counts) + 1)
+        counts[at : at + (damage != "put")] = [character] if damage != "take" else []
+    damaged = {**rle, "counts": "".join(counts)}
+    try:
+        run_lengths.parse(damaged, where="here")
+    except DataError:
+        with pytest.raises(DataError, match="the mask is not COCO RLE that fills its size"):
+            masks.check(damaged, "the mask")
+    else:
+        masks.check(damaged, "the mask")
+
+
+def test_a_response_has_masks_that_fill_their_size():
+    short = masks.RLE(size=[3, 4], counts="0;")
+    with pytest.raises(DataError, match="a response's mask is not COCO RLE"):
+        Response("a mask", mask=short)
+    with pytest.raises(DataError, match="a response's mask is not COCO RLE"):
+        Response("a mask", mask=masks.empty((4, 3)), masks=(masks.empty((4, 3)), short))
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,10 @@ class Observers(Monitor):
         self._finished = content_key([job.resolved.document(), vars(job.scope)])  # what the end is known by
         self._started = False
         self._done = self._before = 0
-        if self._heard:
-            self._read()
+        if self._heard and (path := self._folder / TOLD).exists():
+            said = read_file(path, hint="remove it: observers hear of the run again")
+            for line in said.decode("ascii", "replace").splitlines():
+                self._told.add(line)
 
     def _open(self) -> None:
         """Tell that the run starts, once; then of samples that are there."""
@@ -114,12 +116,6 @@ class Observers(Monitor):
 
     def _notify(self, hook: str, **arguments: Any) -> None:
         self._registry.notify(hook, run=str(self._folder), **arguments)
-
-    def _read(self) -> None:
-        if (path := self._folder / TOLD).exists():
-            said = read_file(path, hint="remove it: observers hear of the run again")
-            for line in said.decode("ascii", "replace").splitlines():
-                self._told.add(line)
 
     def _note(self, line: str) -> None:
         self._told.add(line)

@@ -206,18 +206,14 @@ class Run:
         found: dict[RowSpec, ChosenComponent] = {}
         for name, (_, own) in self.resolved.controls.items():
             same = (row for row, part in self._strategies.items() if part.same_as(own))
-            matched = {next(same, None) or self._unlisted(own): own}
+            label = own.label or own.name
+            taken = any(row.key == label for row in self._strategies)  # by one that chooses otherwise
+            matched = {next(same, None) or _row(f"{label} (as the control has it)" if taken else label, own): own}
             if not found:
                 others = {row: part for row, part in self._strategies.items() if row not in matched}
                 matched |= {row: part for row, part in others.items() if not part.says("asks_service", "needs_model")}
             found |= {control_spec(row, name): part for row, part in matched.items()}
         return found
-
-    def _unlisted(self, own: ChosenComponent) -> RowSpec:
-        """What the control's strategy is known by where the table has no row of it."""
-        name = own.label or own.name
-        taken = any(row.key == name for row in self._strategies)
-        return _row(f"{name} (as the control has it)" if taken else name, own)
 
     @cached_property
     def selections(self) -> dict[str, dict[str, Select]]:

@@ -183,17 +183,12 @@ class Propose(CandidateStage):
             group.prompt or self.part("points").select(layout.to_image(values, image.size))
             for group, values in zip(groups, maps, strict=True)
         ]
-        _check_taken(prompts, self.part("masks"))
+        for ability, held in (("text_prompts", "text"), ("several_places", "also")):
+            if not getattr(self.part("masks"), ability) and any(getattr(prompt, held) for prompt in prompts):
+                said = f"{self.named('masks')} takes no {ability.replace('_', ' ')}"
+                raise ConfigError(said, hint="name a generator that does, or another grouper")
         bare = [Candidate(one, at, (), (), map=values) for one, at, values in zip(groups, prompts, maps, strict=True)]
         return self.drawn(item, self.part("masks"), bare, self.merge_iou)
-
-
-def _check_taken(prompts: Iterable[PointPrompt], generator: MaskGenerator[Any]) -> None:
-    """See that the generator takes prompts of their kind."""
-    for ability, held in (("text_prompts", "text"), ("several_places", "also")):
-        if not getattr(generator, ability) and any(getattr(prompt, held) for prompt in prompts):
-            said = f"masks: {type(generator).__name__} takes no {ability.replace('_', ' ')}"
-            raise ConfigError(said, hint="name a generator that does, or another grouper")
 
 
 @dataclass(eq=False, kw_only=True)

@@ -89,7 +89,7 @@ def test_a_text_for_a_generator_that_takes_none_ends_the_run(workplace: Any) -> 
     config = workplace.config(model="silent", grouper="asked-expression", extractor=None, control=None)
     failed = workplace("run", str(config), status=None)
     assert failed.returncode
-    assert "ToySquares takes no text prompts" in failed.stderr
+    assert "mask generator 'toy-squares' takes no text prompts" in failed.stderr
 
 
 @pytest.mark.parametrize(
