@@ -515,6 +515,34 @@ def test_flips_find_an_object_above_one_half_and_need_a_sample_in_common(tab: Ta
         count_of(page, "0 flipped")
 
 
+def test_flips_name_the_row_on_the_right_where_it_is_another(tab: Tab, shown: Any) -> None:
+    first, second = (pixcore.open_run(shown.root / name) for name in ("first", "second"))
+    page = tab.go(f"#/flips?left={shown.key('first')}&right={shown.key('second')}&row=phrase-overlap")
+
+    def found(view: Any, probing: str, row: str) -> bool:
+        return bool((view.result.by_probing[probing].scores[row].iou or 0) > 0.5)
+
+    def flipped(right: str) -> int:
+        sides = list(zip(first.samples(), second.samples(), strict=True))
+        both = [(found(a, name, "phrase-overlap"), found(b, name, right)) for a, b in sides for name in probings]
+        return sum(before != after for before, after in both)
+
+    probings = ("question", "segment")
+    rows = page.get_by_label("row on the right")
+    assert rows.input_value() == "mask-score"  # the first of its own, as it has no phrase-overlap
+    count_of(page, f"{flipped('mask-score')} flipped")
+    rows.select_option("oracle")
+    count_of(page, f"{flipped('oracle')} flipped")
+    assert flipped("oracle") > 0
+    page.get_by_role("button", name="swap").click()
+    until(page, "document.querySelector('.toolbar select').value === 'oracle'")
+    assert rows.input_value() == "phrase-overlap"
+    count_of(page, f"{flipped('oracle')} flipped")
+    page.locator(".flip").first.click()
+    until(page, "document.querySelectorAll('.panel .chip').length > 4")
+    assert "other=phrase-overlap" in page.url
+
+
 def test_hostile_texts_stay_inert_and_legible_and_a_run_that_goes_on_shows_its_samples(tab: Tab, shown: Any) -> None:
     page = tab.go(f"#/run/{shown.key('first')}/sample/{shown.hostile}?probing=question")
     page.wait_for_selector(".chip")

@@ -17,10 +17,11 @@ export function Flips() {
   const [runs] = useAsked(() => source.runs(), []);
   const scroller = useRef<HTMLDivElement>(null);
   const which = words.get("what") ?? "";
+  const first = a ? contextOf(a, words).row : 0, own = a?.rows[first]?.key ?? "";
+  // the row of the same name; where the right run has none, its first own
+  const second = b ? contextOf(b, new URLSearchParams({ row: words.get("other") ?? own })).row : 0, theirs = b?.rows[second]?.key ?? "";
   const flips = useMemo(() => {
     if (!a || !b) return [];
-    const first = contextOf(a, words), own = a.rows[first.row]?.key;
-    const second = Math.max(0, b.rows.findIndex((row) => row.key === own) >= 0 ? b.rows.findIndex((row) => row.key === own) : contextOf(b, new URLSearchParams()).row);
     const others = new Map(b.entries.map((line) => [line.id, line]));
     const found: Flip[] = [];
     for (const line of a.entries) {
@@ -30,13 +31,13 @@ export function Flips() {
         if (!two) continue;
         if (one.answer && two.answer && (one.answer === "right") !== (two.answer === "right"))
           found.push({ line, probing, what: two.answer === "right" ? "wrong to right" : "right to wrong", change: two.answer === "right" ? 2 : -2 });
-        const before = one.iou[first.row], after = two.iou[second];
+        const before = one.iou[first], after = two.iou[second];
         if (before != null && after != null && before > FOUND !== after > FOUND)
           found.push({ line, probing, what: `IoU ${number(before)} to ${number(after)}`, change: after - before });
       }
     }
     return found.filter((one) => !which || (which === "better" ? one.change > 0 : one.change < 0)).sort((x, y) => Math.abs(y.change) - Math.abs(x.change));
-  }, [a, b, words.get("row"), which]);
+  }, [a, b, first, second, which]);
   const virtual = useVirtual(flips.length, 40, scroller);
   useKeys({ Escape: () => go("#/") });
   const name = (key: string) => runs?.find((one) => one.key === key)?.name ?? key;
@@ -47,9 +48,10 @@ export function Flips() {
   }, [a, b]);
   return (
     <main class="wide full">
-      <div class="heading"><h1>Flips <small><Said>{name(left)}</Said> → <Said>{name(right)}</Said></small></h1><button onClick={() => set({ left: right, right: left })}>swap</button></div>
+      <div class="heading"><h1>Flips <small><Said>{name(left)}</Said> → <Said>{name(right)}</Said></small></h1><button onClick={() => set({ left: right, right: left, row: theirs, other: own })}>swap</button></div>
       <div class="toolbar">
-        {a && a.rows.length > 1 && <label>row <select value={a.rows[contextOf(a, words).row]?.key} onChange={(event) => set({ row: event.currentTarget.value })}>{a.rows.map((row) => <option value={row.key}>{row.label}</option>)}</select></label>}
+        {a && a.rows.length > 1 && <label>row <select value={own} onChange={(event) => set({ row: event.currentTarget.value, other: null })}>{a.rows.map((row) => <option value={row.key}>{row.label}</option>)}</select></label>}
+        {b && (b.rows.length > 1 || theirs !== own) && <label>row on the right <select value={theirs} onChange={(event) => set({ other: event.currentTarget.value })}>{b.rows.map((row) => <option value={row.key}>{row.label}</option>)}</select></label>}
         <label>which <select value={which} onChange={(event) => set({ what: event.currentTarget.value })}><option value="">both ways</option><option value="better">better on the right</option><option value="worse">worse on the right</option></select></label>
         <span class="count" id="count" role="status">{flips.length} flipped{read || wrong ? "" : ", reading …"}</span>
       </div>
@@ -60,7 +62,7 @@ export function Flips() {
           {virtual.getVirtualItems().map((item) => {
             const { line, probing, what, change } = flips[item.index]!;
             return (
-              <a key={item.key} class="line flip" style={{ transform: `translateY(${item.start}px)`, height: "40px" }} href={link(["run", left, "sample", line.id], { with: right, probing, row: words.get("row") })}>
+              <a key={item.key} class="line flip" style={{ transform: `translateY(${item.start}px)`, height: "40px" }} href={link(["run", left, "sample", line.id], { with: right, probing, row: own, other: theirs === own ? null : theirs })}>
                 <span><Said>{line.id}</Said></span><span><Said>{line.expression ?? line.question}</Said></span><span>{probing}</span><b class={change > 0 ? "right" : "wrong"}>{what}</b>
               </a>
             );

@@ -51,7 +51,7 @@ export function One({ run, id }: { run: string; id: string }) {
       </div>
       <div class={`columns of${others.length + 1}`}>
         <Panel run={run} {...shared} rowKey={lines?.rows[list?.context.row ?? 0]?.key ?? ""} whole={others.length === 0} />
-        {others.map((other) => <Panel key={other} run={other} {...shared} rowKey={words.get("row") ?? lines?.rows[list?.context.row ?? 0]?.key ?? ""} whole={false} />)}
+        {others.map((other) => <Panel key={other} run={other} {...shared} rowKey={words.get("other") ?? words.get("row") ?? lines?.rows[list?.context.row ?? 0]?.key ?? ""} whole={false} />)}
       </div>
     </main>
   );
