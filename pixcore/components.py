@@ -156,8 +156,7 @@ class Component(ABC, Generic[ConfigT]):
     @cached_property
     def rng(self) -> np.random.Generator:
         """A generator; stages seed it anew for every sample for points and choices of masks: no order matters there."""
-        entropy = [one() if callable(one) else one for one in self._entropy]
-        return np.random.default_rng([self.context.seed, *entropy])
+        return np.random.default_rng([self.context.seed, *(one() if callable(one) else one for one in self._entropy)])
 
     def reseed(self, *entropy: int | Callable[[], int]) -> None:
         """Seed `rng` from the run's seed and what identifies the work at hand; a function is called on first use."""
@@ -383,8 +382,7 @@ class PointSelector(Component[ConfigT]):
             own: The run's own prompts on it: as many are to be chosen, and of their kind.
             others: Other images' sizes, each with the run's prompts on it; empty unless `of_other_images`.
         """
-        nowhere = np.zeros(size[::-1], np.float32)
-        return [self.select(nowhere) for _ in own]
+        return [self.select(np.zeros(size[::-1], np.float32)) for _ in own]
 
 
 class MaskGenerator(Component[ConfigT]):

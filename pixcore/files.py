@@ -97,8 +97,7 @@ def write_json(path: Path, document: Mapping[str, Any], given: str = "output:", 
 
 def json_text(document: Mapping[str, Any], indent: int | None = 1) -> str:
     """Write a document as JSON, in which what would steer a terminal that shows it stands as an escape."""
-    text = json.dumps(document, indent=indent, ensure_ascii=False)
-    return STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(document, indent=indent, ensure_ascii=False))
 
 
 def printable(text: str) -> str:

@@ -49,15 +49,15 @@ class EmptyMaskPolicy(StrEnum):
 
 def encode(mask: Mask) -> RLE:
     """Encode a (height, width) bool mask."""
-    if mask.ndim != 2:
-        raise ValueError(f"a mask has the shape (height, width), got {mask.shape}")
+    if mask.ndim != 2 or mask.dtype != bool:  # of other numbers pycocotools takes each change for a border
+        raise ValueError(f"a mask is a bool array (height, width), got {mask.dtype} {mask.shape}; mask > 0 makes one")
     return _text(coco.encode(np.asfortranarray(mask, dtype=np.uint8)))
 
 
 def encode_many(masks: NDArray[np.bool_], size: tuple[int, int] | None = None) -> list[RLE]:
     """Encode (n, height, width) bool masks, brought to another (width, height) by their runs alone if one is given."""
-    if masks.ndim != 3:
-        raise ValueError(f"masks have the shape (n, height, width), got {masks.shape}")
+    if masks.ndim != 3 or masks.dtype != bool:
+        raise ValueError(f"masks are a bool array (n, height, width), got {masks.dtype} {masks.shape}")
     if size is not None and masks.shape[:0:-1] != size:
         return [_resized(mask, size) for mask in masks]
     if not len(masks):
@@ -192,9 +192,9 @@ def iou(
     left, right = list(predictions), list(truths)
     values = _overlaps(left) if predictions is truths else np.asarray(coco.iou(left, right, [0] * len(right)))
     nowhere = areas(truths) == 0
-    if both_empty is not EmptyMaskPolicy.ZERO and nowhere.any():
-        nothing = (areas(predictions) == 0)[:, None] & nowhere[None, :]
-        values[nothing] = 1.0 if both_empty is EmptyMaskPolicy.ONE else np.nan
+    if nowhere.any():
+        policies = {EmptyMaskPolicy.ONE: 1.0, EmptyMaskPolicy.ZERO: 0.0, EmptyMaskPolicy.SKIP: np.nan}
+        values[(areas(predictions) == 0)[:, None] & nowhere[None, :]] = policies[EmptyMaskPolicy(both_empty)]
     return values
 
 

@@ -201,10 +201,13 @@ class Sample:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.id, str):
-            raise DataError(f"a sample's id is text, got {self.id!r}", hint="give str(id)")
-        if isinstance(self.options, str):
-            raise DataError(f"sample {self.id} has the options {self.options!r}", hint="give a tuple of texts")
+        if not isinstance(self.options, str):
+            object.__setattr__(self, "options", tuple(self.options))
+        texts = {"id": [self.id], "options": self.options, "categories": [*self.categories, *self.categories.values()]}
+        texts |= {name: [one] for name in ("question", "expression", "pair") if (one := vars(self)[name]) is not None}
+        for name, given in texts.items():
+            if isinstance(given, str) or not all(isinstance(one, str) for one in given):
+                raise DataError(f"sample {self.id} has the {name} {vars(self)[name]!r}", hint="give text, as str(3) is")
         if isinstance(self.answer, np.integer):  # it would have no place in a record's key
             object.__setattr__(self, "answer", int(self.answer))
         if self.answer is not None and (type(self.answer) is not int or self.answer not in range(len(self.options))):
@@ -295,6 +298,8 @@ class Response:
     def __post_init__(self) -> None:
         for mask in (*self.masks, *([] if self.mask is None else [self.mask])):
             check(mask, "a response's mask")
+        if not isinstance(self.text, str):
+            raise ValueError(f"a response's text is a str, got {self.text!r}")
         if self.maps is not None:
             if self.layout is None:
                 raise ValueError("a response with maps needs the layout of its visual tokens")

@@ -85,6 +85,13 @@ def test_an_answer_is_one_of_the_options(answer: Any) -> None:
     ("given", "said"),
     [
         ({"options": "Yes"}, "sample s has the options 'Yes'"),
+        ({"options": (1, 2)}, r"sample s has the options \(1, 2\)"),
+        ({"options": (None, "b")}, r"sample s has the options \(None, 'b'\)"),
+        ({"question": 5}, "sample s has the question 5"),
+        ({"expression": 5}, "sample s has the expression 5"),
+        ({"pair": 0}, "sample s has the pair 0"),
+        ({"categories": {"year": 2024}}, "sample s has the categories {'year': 2024}"),
+        ({"categories": {1: "one"}}, "sample s has the categories {1: 'one'}"),
         ({"mask": np.ones((3, 4), bool)}, "mask of sample s is not COCO RLE"),
         ({"mask": {"size": [3, 4], "counts": b"0<"}}, "mask of sample s is not COCO RLE"),
         ({"mask": {"size": [3, 4], "counts": [0, 12]}}, "mask of sample s is not COCO RLE"),
@@ -92,15 +99,21 @@ def test_an_answer_is_one_of_the_options(answer: Any) -> None:
         ({"mask": {"size": 12, "counts": "0<"}}, "mask of sample s is not COCO RLE"),
     ],
 )
-def test_options_are_no_text_and_a_mask_is_coco_rle(given: Any, said: str) -> None:
-    """A text's letters were the options; the others ended as failures of pixcore that named no sample."""
+def test_a_sample_holds_texts_and_a_mask_in_coco_rle(given: Any, said: str) -> None:
+    """A text's letters were the options; numbers went through a whole run, and its report failed."""
     with pytest.raises(DataError, match=said):
         Sample("s", Image.from_pixels(np.zeros((3, 4, 3), np.uint8)), **given)
 
 
+def test_options_may_be_any_sequence_of_texts() -> None:
+    """An array of them went through a run, and the report failed: "The truth value of an array"."""
+    image = Image.from_pixels(np.zeros((3, 4, 3), np.uint8))
+    assert Sample("s", image, options=np.array(["a", "b"]), answer=1).options == ("a", "b")  # type: ignore[arg-type]
+
+
 def test_an_id_is_text() -> None:
     """A number went through a whole run, whose report and predictions then failed."""
-    with pytest.raises(DataError, match="a sample's id is text, got 7"):
+    with pytest.raises(DataError, match="sample 7 has the id 7"):
         Sample(7, Image.from_pixels(np.zeros((3, 4, 3), np.uint8)))  # type: ignore[arg-type]
 
 

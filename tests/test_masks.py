@@ -59,6 +59,25 @@ def test_masks_are_brought_to_any_size(stack, width, height):
     assert masks.encode_many(stack, (width, height)) == masks.encode_many(expected)
 
 
+@pytest.mark.parametrize("numbers", [np.eye(3) * 0.7, np.arange(9).reshape(3, 3), np.eye(3, dtype=np.uint8)])
+def test_a_mask_of_numbers_is_refused(numbers):
+    """Shares were cut to 0, and of labels each change of value was taken for a border."""
+    with pytest.raises(ValueError, match=rf"bool array .*got {numbers.dtype} \(3, 3\)"):
+        masks.encode(numbers)
+    with pytest.raises(ValueError, match=rf"bool array .*got {numbers.dtype} \(1, 3, 3\)"):
+        masks.encode_many(numbers[None])
+
+
+def test_a_policy_may_be_named_by_its_text():
+    """Each text was taken for SKIP, so that "zero" gave NaN."""
+    nothing = [masks.empty((4, 3))]
+    assert masks.iou(nothing, nothing, both_empty="one") == 1
+    assert masks.iou(nothing, nothing, both_empty="zero") == 0
+    assert np.isnan(masks.iou(nothing, nothing, both_empty="skip"))
+    with pytest.raises(ValueError, match="half"):
+        masks.iou(nothing, nothing, both_empty="half")
+
+
 def test_empty_masks_follow_the_named_policy():
     nothing, something = masks.empty((4, 3)), masks.encode(np.ones((3, 4), bool))
     assert masks.iou([nothing], [nothing])[0, 0] == 1.0

@@ -461,6 +461,7 @@ def test_a_group_that_nothing_places_costs_its_sample_and_not_all_groups_in_sile
         lambda group: replace(group, tokens=(10_000,)),
         lambda group: replace(group, start=-1),
         lambda group: replace(group, end=10_000),
+        lambda group: replace(group, phrase=7),
     ],
 )
 def test_a_group_of_other_tokens_than_the_answers_is_named_and_gives_no_number(
@@ -471,6 +472,13 @@ def test_a_group_of_other_tokens_than_the_answers_is_named_and_gives_no_number(
     sound = grouper.group
     monkeypatch.setattr(grouper, "group", lambda *given: [*map(wrong, sound(*given))])
     check_all_fail(tmp_path, registry, "token grouper 'toy-each' gave TokenGroup(tokens=(")
+
+
+@pytest.mark.parametrize("text", [None, 7, b"aaa"])
+def test_a_response_that_has_no_text_is_refused_where_it_is_made(text: Any) -> None:
+    """Its records were kept, and every table of the run failed."""
+    with pytest.raises(ValueError, match=f"a response's text is a str, got {text!r}"):
+        Response(text)
 
 
 @pytest.mark.parametrize("rows", [slice(1, None), slice(None, -1), [0, *range(100)]])

@@ -317,8 +317,7 @@ class Run:
         return [self.items.thing(place) for place in self._places(self.items, sample)]
 
     def _places(self, shelf: Shelf[Item], sample: str) -> list[int]:
-        places = (shelf.number(f"{name}\n{sample}") for name in (*self._probings, ""))
-        return [place for place in places if place >= 0]
+        return [place for name in (*self._probings, "") if (place := shelf.number(f"{name}\n{sample}")) >= 0]
 
     def _scored(self, items: Sequence[Item], rows: Sequence[RowSpec]) -> SampleResult:
         sample, scored = items[0].sample, dict[str, ProtocolResult]()

@@ -166,9 +166,9 @@ class Propose(CandidateStage):
             raise SampleError(f"{self.named('grouper')} gave a group without tokens, and it or another has no prompt")
         if not groups and not layout:
             return _NO_CANDIDATES
-        text, there = len(response.text), range(len(response.tokens))  # a place from the end would be another token's
+        text, there = len(response.text), set(range(len(response.tokens)))  # -1 would be another token's
         for one in groups:
-            if not (all(at in there for at in one.tokens) and 0 <= one.start <= one.end <= text):
+            if not (isinstance(one.phrase, str) and there.issuperset(one.tokens) and 0 <= one.start <= one.end <= text):
                 said = f"{one}, which is not within {len(there)} tokens and {text} characters"
                 raise SampleError(f"{self.named('grouper')} gave {said}")
         image, truth = item.request.image, item.sample.mask
