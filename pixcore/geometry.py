@@ -186,8 +186,7 @@ class VisualLayout:
     @classmethod
     def separators(cls, count: int) -> VisualLayout:
         """Lay out tokens that are no cells, to be joined with others."""
-        none = np.full(count, -1, np.int32)
-        return cls((), none, none.copy())
+        return cls((), np.full(count, -1, np.int32), np.full(count, -1, np.int32))
 
     @property
     def tokens(self) -> int:

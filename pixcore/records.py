@@ -201,8 +201,7 @@ class Sample:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.options, str):
-            object.__setattr__(self, "options", tuple(self.options))
+        object.__setattr__(self, "options", self.options if isinstance(self.options, str) else tuple(self.options))
         texts = {"id": [self.id], "options": self.options, "categories": [*self.categories, *self.categories.values()]}
         texts |= {name: [one] for name in ("question", "expression", "pair") if (one := vars(self)[name]) is not None}
         for name, given in texts.items():
@@ -303,8 +302,7 @@ class Response:
         if self.maps is not None:
             if self.layout is None:
                 raise ValueError("a response with maps needs the layout of its visual tokens")
-            expected = (len(self.tokens), self.layout.tokens)
-            if self.maps.shape != expected:
+            if self.maps.shape != (expected := (len(self.tokens), self.layout.tokens)):
                 raise ValueError(f"maps must be (tokens, visual tokens) = {expected}, got {self.maps.shape}")
 
 

@@ -192,16 +192,16 @@ def test_a_pixel_level_model_needs_no_attention(workplace):
     assert row["figures"]["M"]["value"] == 100.0
 
 
-def test_what_can_not_be_scored_is_its_samples_failure(workplace):
+def test_a_mask_of_another_size_is_its_samples_failure(workplace):
     config = workplace.config(model={"name": "toy-masks", "fails_on": ["s2"]}, on_error="record")
     workplace("run", str(config))
     failed = [line for line in workplace.predictions() if line.get("error")]
     assert {line["sample_id"] for line in failed} == {"s2"}
-    assert all("can't be scored" in line["error"] for line in failed)
+    assert all("model adapter 'toy-masks' gave a mask that is not (" in line["error"] for line in failed)
     (row,) = workplace.summary()["rows"]
     assert row["figures"]["M"]["value"] == pytest.approx(100 * 5 / 6)
     stopped = workplace("run", str(config), "--set", "on_error=stop", status=1)
-    assert "sample s2 (question) can't be scored" in stopped.stderr
+    assert "sample s2 (question) failed in stage answer: model adapter 'toy-masks' gave a mask" in stopped.stderr
 
 
 def test_a_pixel_level_model_scores_to_its_own_row_alone(workplace):

@@ -17,6 +17,7 @@ from pixcore.components import Context, Executor, MapTransform, NoConfig
 from pixcore.config import ChosenComponent, ChosenComponents, resolve
 from pixcore.errors import DataError, PluginError, SampleError, first_line
 from pixcore.geometry import VisualGrid, VisualLayout
+from pixcore.masks import empty
 from pixcore.plugins import Kind, Registration, Registry
 from pixcore.records import (
     Image,
@@ -472,6 +473,45 @@ def test_a_group_of_other_tokens_than_the_answers_is_named_and_gives_no_number(
     sound = grouper.group
     monkeypatch.setattr(grouper, "group", lambda *given: [*map(wrong, sound(*given))])
     check_all_fail(tmp_path, registry, "token grouper 'toy-each' gave TokenGroup(tokens=(")
+
+
+def test_what_can_not_be_scored_is_its_samples_failure(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes = toy(registry, Kind.BENCHMARK, "toy-boxes")
+    sound = boxes.samples
+
+    def samples(self: Any) -> Any:
+        return (replace(one, mask=empty((3, 4))) if one.id == "s1" else one for one in sound(self))
+
+    monkeypatch.setattr(boxes, "samples", samples)
+    asked: Any = {"model": "toy-masks", "protocols": ["segment"]}
+    _, results = carried_out(tmp_path, registry, **asked)
+    (error,) = [one.by_probing["segment"].error for one in results if one.by_probing["segment"].error]
+    assert "can't be scored: a mask of size" in str(error)
+    with pytest.raises(SampleError, match=r"sample s1 \(segment\) can't be scored"):
+        carried_out(tmp_path, registry, **asked, on_error="stop")
+
+
+@pytest.mark.parametrize("place", ["mask", "masks"])
+def test_a_models_mask_of_another_size_than_its_image_is_its_samples_failure(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """One beside its mask cost the report of the whole run; without a true mask it went out with the predictions."""
+    model = toy(registry, Kind.MODEL, "toy")
+    sound, wrong = model._answer, empty((3, 4))
+
+    def answer(self: Any, request: Request, extractor: Any) -> Response:
+        odd = request.sample_id == "s1"
+        given = {"mask": wrong, "masks": (empty(request.image.size), wrong)}
+        return replace(sound(self, request, extractor), **({place: given[place]} if odd else {}))
+
+    monkeypatch.setattr(model, "_answer", answer)
+    failed, results = carried_out(tmp_path, registry, protocols=["segment"])
+    (one,) = failed
+    assert "s1 segment" in one
+    assert "model adapter 'toy' gave a mask that is not (" in one
+    assert len(results) == 6
 
 
 @pytest.mark.parametrize("text", [None, 7, b"aaa"])

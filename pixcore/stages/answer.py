@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from pixcore.components import AttentionExtractor, Context, ModelAdapter
 from pixcore.config import ChosenComponent
 from pixcore.errors import SampleError
+from pixcore.masks import size_of
 from pixcore.plugins import Kind
 from pixcore.records import Response
 from pixcore.stages import serialise
@@ -90,6 +91,9 @@ class Answer(Stage):
             responses = model.answer([item.request for item in batch], extractor)
             if len(responses) != len(batch):
                 raise SampleError(f"{self.named('model')} gave {len(responses)} responses to {len(batch)} requests")
+            for item, response in zip(batch, responses, strict=True):
+                if any(one and size_of(one) != item.request.image.size for one in (*response.masks, response.mask)):
+                    raise SampleError(f"{self.named('model')} gave a mask that is not {item.request.image.size} pixels")
             return [serialise.response_to_entry(response) for response in responses]
         except Exception as error:
             if ends_all(error) or (len(batch) > 1 and shortage(error) is not None):

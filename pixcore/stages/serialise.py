@@ -62,11 +62,10 @@ def response_from_entry(entry: Entry) -> Response:
         grids = tuple((rows, cols, tuple(box)) for rows, cols, box in body["grids"])
         places = (arrays[name].astype(np.int32).tobytes() for name in ("grid_of", "cell_of"))
         layout = _layout(grids, *places)
-    maps = _enlarge(arrays) if "maps" in arrays else None
     return Response(
         text=body["text"],
         tokens=tuple(Token(*token) for token in body["tokens"]),
-        maps=maps,
+        maps=_enlarge(arrays) if "maps" in arrays else None,
         layout=layout,
         reference=arrays.get("reference"),
         mask=body["mask"],
