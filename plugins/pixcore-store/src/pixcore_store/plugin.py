@@ -21,9 +21,11 @@ def register_commands(register: RegisterCommand) -> None:
 
 @hookimpl
 def carry_out_run(job: Any) -> int:
-    """Show a run that is finished as it stands; carry out any other."""
+    """Show a run that is finished as it stands; carry out any other, with as many files open as its stages have."""
+    from pixcore_store.limits import open_more_files
     from pixcore_store.unchanged import carry_out
 
+    open_more_files()
     return carry_out(job)
 
 
