@@ -195,6 +195,12 @@ def test_a_limit_is_a_whole_number_of_samples(limit: Any, folder: Path, finished
         pixcore.run(finished.config, limit=limit, output=str(folder.parent / "limited"))
 
 
+def test_a_config_that_is_none_is_refused() -> None:
+    """It stood for an empty one, so that a slip carried out whatever is the default, over its whole benchmark."""
+    with pytest.raises(pixcore.ConfigError, match="a NoneType is no config"):
+        pixcore.run(None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("samples", [None, 3, b"a", [1], ["a", None]])
 def test_samples_are_chosen_by_their_ids(samples: Any, folder: Path, finished: pixcore.Run) -> None:
     with pytest.raises(pixcore.ConfigError, match="is no sample"):

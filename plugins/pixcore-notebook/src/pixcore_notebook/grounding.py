@@ -68,7 +68,7 @@ def ground(
     """
     if not isinstance(expression, str):
         raise DataError(f"{expression!r} is no expression", hint='give a text, such as "the cat\'s ear"')
-    document = document_of(config)
+    document = {} if config is None else document_of(config)
     if model is not None:
         document["model"] = plain(model)
     if options:
@@ -92,10 +92,8 @@ def nobody_exits() -> Iterator[None]:
         ) from error
 
 
-def document_of(config: ConfigLike | None) -> dict[str, Any]:
+def document_of(config: ConfigLike) -> dict[str, Any]:
     """Give a config's document, of which every path is text, as in a file."""
-    if config is None:
-        return {}
     if isinstance(config, Mapping):
         return {key: plain(value) for key, value in config.items()}
     if isinstance(config, (str, os.PathLike)):
