@@ -201,11 +201,11 @@ class Sample:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "options", self.options if isinstance(self.options, str) else tuple(self.options))
+        vars(self)["options"] = tuple(self.options) if isinstance(self.options, list | np.ndarray) else self.options
         texts = {"id": [self.id], "options": self.options, "categories": [*self.categories, *self.categories.values()]}
         texts |= {name: [one] for name in ("question", "expression", "pair") if (one := vars(self)[name]) is not None}
         for name, given in texts.items():
-            if isinstance(given, str) or not all(isinstance(one, str) for one in given):
+            if not isinstance(given, list | tuple) or not all(isinstance(one, str) for one in given):
                 raise DataError(f"sample {self.id} has the {name} {vars(self)[name]!r}", hint="give text, as str(3) is")
         if isinstance(self.answer, np.integer):  # it would have no place in a record's key
             object.__setattr__(self, "answer", int(self.answer))

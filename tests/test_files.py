@@ -87,6 +87,9 @@ def test_an_answer_is_one_of_the_options(answer: Any) -> None:
         ({"options": "Yes"}, "sample s has the options 'Yes'"),
         ({"options": (1, 2)}, r"sample s has the options \(1, 2\)"),
         ({"options": (None, "b")}, r"sample s has the options \(None, 'b'\)"),
+        ({"options": {"a": "red", "b": "blue"}}, "sample s has the options {'a': 'red', 'b': 'blue'}"),
+        ({"options": {"red"}}, "sample s has the options {'red'}"),
+        ({"options": None}, "sample s has the options None"),
         ({"question": 5}, "sample s has the question 5"),
         ({"expression": 5}, "sample s has the expression 5"),
         ({"pair": 0}, "sample s has the pair 0"),
@@ -105,10 +108,11 @@ def test_a_sample_holds_texts_and_a_mask_in_coco_rle(given: Any, said: str) -> N
         Sample("s", Image.from_pixels(np.zeros((3, 4, 3), np.uint8)), **given)
 
 
-def test_options_may_be_any_sequence_of_texts() -> None:
+@pytest.mark.parametrize("options", [["a", "b"], np.array(["a", "b"])])
+def test_options_may_be_a_list_or_an_array_of_texts(options: Any) -> None:
     """An array of them went through a run, and the report failed: "The truth value of an array"."""
     image = Image.from_pixels(np.zeros((3, 4, 3), np.uint8))
-    assert Sample("s", image, options=np.array(["a", "b"]), answer=1).options == ("a", "b")  # type: ignore[arg-type]
+    assert Sample("s", image, options=options, answer=1).options == ("a", "b")
 
 
 def test_an_id_is_text() -> None:
