@@ -57,6 +57,14 @@ class LayersInAList(Extractor):
     needs = Needs(layers=[0, 1])  # type: ignore[arg-type]
 
 
+class MisspeltQuery(Extractor):
+    needs = Needs(query="emited")  # type: ignore[arg-type]
+
+
+class ThirdToLastRow(Extractor):
+    needs = Needs(prefill_row=-3)  # type: ignore[arg-type]
+
+
 class Needy(Extractor):
     needs = {"layers": None}  # type: ignore[assignment]  # noqa: RUF012
 
@@ -615,6 +623,8 @@ def test_a_component_that_keeps_the_contract(kind: type[Component[Any]]) -> None
     [
         (BlankReference, "needs.reference_prompt is text or None", "' '"),
         (LayersInAList, "needs.layers is a tuple or None", "list [0, 1]"),
+        (MisspeltQuery, "needs.query is one of ('predicting', 'emitted')", "str 'emited'"),
+        (ThirdToLastRow, "needs.prefill_row is one of (-1, -2)", "int -3"),
         (Needy, "needs: a Needs", "dict"),
         (BatchBefore, "a map: a finite float32 array (steps, visual tokens)", "(6, 49) in place of (3, 49)"),
         (RunningMean, "nothing is carried over from one batch to the next", "other maps"),

@@ -29,6 +29,9 @@ def check_attention_extractor(extractor: AttentionExtractor[Any]) -> list[Findin
             report.expect(
                 wanted is None or isinstance(wanted, tuple), f"needs.{name} is a tuple or None", described(wanted)
             )
+        for name, allowed in (("query", ("predicting", "emitted")), ("prefill_row", (-1, -2))):
+            wanted = getattr(needs, name)
+            report.expect(wanted in allowed, f"needs.{name} is one of {allowed}", described(wanted))
         prompt = needs.reference_prompt
         report.expect(prompt is None or bool(prompt.strip()), "needs.reference_prompt is text or None", repr(prompt))
     if not report.broken:
