@@ -291,6 +291,19 @@ def test_a_server_that_was_away_is_asked_again(tab: Tab, shown: Any) -> None:
     tab.complaints.clear()
 
 
+def test_a_runs_samples_are_asked_for_again_where_the_server_was_away(tab: Tab, shown: Any) -> None:
+    """The page of a run that was not wholly read said so until it was loaded anew."""
+    page = tab.page
+    page.route("**/lines?*", lambda route: route.abort())
+    tab.go(f"#/run/{shown.key('first')}")
+    page.wait_for_selector("text=pixcore view does not answer")
+    page.unroute("**/lines?*")
+    count_of(page, "8 of 8")
+    assert page.locator("text=pixcore view does not answer").count() == 0
+    assert all("ERR_FAILED" in said for said in tab.complaints)
+    tab.complaints.clear()
+
+
 def test_a_run_that_is_gone_on_with_grows_on_the_pages_that_show_it(browser: Any, tmp_path: Path) -> None:
     config = {
         "benchmark": {"name": "mini-world", "pairs": 2},

@@ -24,11 +24,12 @@ export function useLines(run: string): Lines | null {
           kept.set(run, got);
           change(got);
         }
-        if (source.live && !got.error) timer = window.setTimeout(ask, got.done ? AT_REST : WAIT);
+        if (source.live) timer = window.setTimeout(ask, got.done || got.error ? AT_REST : WAIT);
       } catch (error) {
         if (over) return;
-        if (had?.done) timer = window.setTimeout(ask, AT_REST); // what is shown stays while the server is away
-        else change({ of: "", entries: [], since: 0, total: null, done: false, error: (error as Error).message, rows: [], figures: [], choices: { transforms: [], own: [] } });
+        // what is shown of a run that is done stays while the server is away
+        if (!had?.done) change({ of: "", entries: [], since: 0, total: null, done: false, error: (error as Error).message, rows: [], figures: [], choices: { transforms: [], own: [] } });
+        if (source.live) timer = window.setTimeout(ask, AT_REST);
       }
     };
     void ask();
