@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,26 @@ def test_hostile_text_steers_no_terminal() -> None:
 def test_lines_say_what_the_records_say() -> None:
     one = view("roof")
     (line,) = one.lines()
-    assert (line["text"], line["correct"], line["iou: roof"], line["roof"]) == ("roof", None, 1.0, "roof")
+    assert (line["text"], line["correct"], line["iou: roof"], line["roof"]) == ("roof", False, 1.0, "roof")
     (mask,) = one.candidate_lines()
     assert (mask["pixels"], mask["iou"], mask["chosen_by"], mask["x"]) == (225, 1.0, "roof", 9.0)
+
+
+@pytest.mark.parametrize(
+    ("became", "correct"),
+    [
+        ({"graded": True, "verdict": Verdict(True)}, True),
+        ({"graded": True, "verdict": Verdict(None)}, False),
+        ({"graded": True, "error": "no memory"}, False),
+        ({"graded": False}, None),
+    ],
+)
+def test_an_answer_is_right_as_figures_count_it(became: dict[str, Any], correct: bool | None) -> None:
+    """One that its judge could not read was None, which pandas' means leave out: 90.0 where the table had 86.7."""
+    one = view("roof")
+    own = replace(one.result.by_probing["roof"], **became)
+    (line,) = SampleView(SampleResult(one.result.sample, {"roof": own}), [RowSpec("roof")]).lines()
+    assert line["correct"] is correct
 
 
 def test_no_category_takes_the_place_of_a_line_s_own_column() -> None:

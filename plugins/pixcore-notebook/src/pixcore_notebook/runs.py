@@ -17,6 +17,7 @@ from pixcore import config as configs
 from pixcore.commands.run import carry_out
 from pixcore.errors import ConfigError, DataError, nearest, one_line
 from pixcore.figures.rows import RowSpec, Summary, shown
+from pixcore.figures.scores import is_correct
 from pixcore.files import RUN, SUMMARY, prepare, printable, read_object
 from pixcore.plugins import registry
 from pixcore.records import Candidate, Image, ProtocolResult, SampleResult
@@ -260,7 +261,8 @@ class SampleView:
     def lines(self) -> list[dict[str, Any]]:
         """Give a line for each probing: what was asked and said, whether it is right, each row's IoU.
 
-        "absent" is None where there is no ground truth. A category has the column of its name; one that is called like
+        "correct" is as every figure counts it: False where the sample failed or its judge could not tell, None where nobody
+        grades. "absent" is None where there is no ground truth. A category has the column of its name; one that is called like
         another column has "category: " before it.
         """
         sample, lines = self.result.sample, []
@@ -270,7 +272,7 @@ class SampleView:
         for name, one in self.result.by_probing.items():
             line: dict[str, Any] = {**about, "absent": absent, "probing": str(name), "prompt": one.prompt}
             line["text"] = one.response.text if one.response is not None else None
-            line["correct"] = one.verdict.correct if one.verdict is not None else None
+            line["correct"] = is_correct(sample, one)
             line |= {f"iou: {self._label(row)}": score.iou for row, score in one.scores.items()}
             lines.append(line | {"error": one.error})
         return lines
