@@ -261,9 +261,9 @@ class SampleView:
     def lines(self) -> list[dict[str, Any]]:
         """Give a line for each probing: what was asked and said, whether it is right, each row's IoU.
 
-        "correct" is as every figure counts it: False where the sample failed or its judge could not tell, None where nobody
-        grades. "absent" is None where there is no ground truth. A category has the column of its name; one that is called like
-        another column has "category: " before it.
+        "correct" is as every figure counts it: False where the sample failed or its judge could not tell, None where
+        nobody grades. "absent" is None where there is no ground truth. A category has the column of its name; one that
+        is called like another column has "category: " before it.
         """
         sample, lines = self.result.sample, []
         categories = {_column(name): value for name, value in sample.categories.items()}
