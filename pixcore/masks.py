@@ -91,17 +91,17 @@ def check(rle: Any, where: str) -> None:
     Raises:
         DataError: It is such.
     """
-    counts, size = (rle.get("counts"), rle.get("size")) if isinstance(rle, Mapping) else (None, None)
+    counts, size = (rle.get("counts"), rle.get("size")) if isinstance(rle, Mapping) else ("", [])
     text = counts.encode("utf-8", "surrogatepass") if isinstance(counts, str) else b""
     digits = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(digits < 32)  # of each number; a sixth bit says that another digit follows
     lengths = np.diff(last, prepend=-1)
-    if 0 < len(digits) == lengths.sum() and digits.min() >= 0 and digits.max() < 64 and lengths.max() < 7:
-        first = last - lengths + 1
-        place = np.arange(len(digits)) - np.repeat(first, lengths)
-        runs = np.add.reduceat(digits % 32 << 5 * place, first) - (digits[last] // 16 << 5 * lengths)
+    sides = isinstance(size, list | tuple) and len(size) == 2 and all(type(one) is int and one > 0 for one in size)
+    if sides and 0 < len(digits) == lengths.sum() and digits.min() >= 0 and digits.max() < 64 and lengths.max() < 7:
+        place = np.arange(len(digits)) - np.repeat(last - lengths + 1, lengths)
+        runs = np.add.reduceat(digits % 32 << 5 * place, last - lengths + 1) - (digits[last] // 16 << 5 * lengths)
         runs[1::2], runs[2::2] = runs[1::2].cumsum(), runs[2::2].cumsum()  # each was a difference to its like
-        if runs.min() >= 0 and isinstance(size, list | tuple) and len(size) == 2 and runs.sum() == size[0] * size[1]:
+        if runs.min() >= 0 and runs.sum() == size[0] * size[1]:
             return
     hint = "give text as counts, as pixcore.masks.encode does, and [height, width] as size"
     raise DataError(f"{where} is not COCO RLE that fills its size: {' '.join(str(rle).split()):.60}", hint=hint)

@@ -126,6 +126,13 @@ def test_counts_are_refused_where_the_loader_refuses_them(mask, damages):
         masks.check(damaged, "the mask")
 
 
+@pytest.mark.parametrize("size", [[-3, -4], [3.0, 4.0], [None, 4], [[3], 4], [True, 12]])
+def test_a_masks_size_is_two_positive_whole_numbers(size):
+    """Two negative ones passed, as their product fits; None ended in a TypeError."""
+    with pytest.raises(DataError, match="the mask is not COCO RLE that fills its size"):
+        masks.check({"size": size, "counts": "<"}, "the mask")
+
+
 def test_a_response_has_masks_that_fill_their_size():
     short = masks.RLE(size=[3, 4], counts="0;")
     with pytest.raises(DataError, match="a response's mask is not COCO RLE"):
