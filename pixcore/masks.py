@@ -91,7 +91,7 @@ def check(rle: Any, where: str) -> None:
     Raises:
         DataError: It is such.
     """
-    counts, size = (rle.get("counts"), rle.get("size")) if isinstance(rle, Mapping) else ("", [])
+    counts, size = (rle.get("counts"), rle.get("size", [])) if isinstance(rle, Mapping) else ("", [])
     text = counts.encode("utf-8", "surrogatepass") if isinstance(counts, str) else b""
     digits = np.frombuffer(text, np.uint8).astype(np.int64) - 48
     last = np.flatnonzero(digits < 32)  # of each number; a sixth bit says that another digit follows
