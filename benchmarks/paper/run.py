@@ -11,6 +11,7 @@ ask a paid service, so they are not in the configs: add them with --set, as `pix
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -57,16 +58,16 @@ def reasons_to_skip(config: Path, benchmark: str, *, download: bool) -> list[str
 def main() -> None:
     """Run what can be run, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", action="append", metavar="NAME", help="this row alone, such as lisa-7b")
+    names = [config.stem for config in sorted(HERE.glob("*.yaml"))]
+    parser.add_argument("--config", action="append", choices=names, help="this row alone", metavar="NAME")
     parser.add_argument("--benchmark", action="append", choices=BENCHMARKS)
     parser.add_argument("--fidelity", action="append", choices=FIDELITIES)
     parser.add_argument("--download", action="store_true", help="let the hub send what is missing")
     parser.add_argument("--dry-run", action="store_true", help="say what would be run")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as in pixcore run")
     options = parser.parse_args()
-    configs = [HERE / f"{name}.yaml" for name in options.config] if options.config else sorted(HERE.glob("*.yaml"))
     failed = 0
-    for config in configs:
+    for config in (HERE / f"{name}.yaml" for name in options.config or names):
         for benchmark in options.benchmark or BENCHMARKS:
             reasons = reasons_to_skip(config, benchmark, download=options.download)
             if reasons:
@@ -82,7 +83,7 @@ def main() -> None:
                 ]
                 command = [sys.executable, "-m", "pixcore", "run", str(config)]
                 command += [word for setting in settings for word in ("--set", setting)]
-                print(" ".join(command), flush=True)
+                print(shlex.join(command), flush=True)
                 if not options.dry_run:
                     failed += subprocess.run(command, check=False).returncode != 0
     if not options.dry_run:

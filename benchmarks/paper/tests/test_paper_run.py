@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,10 @@ def test_what_is_there_is_run_in_every_fidelity(tmp_path: Path) -> None:
     (tmp_path / "models/sam_vit_h_4b8939.pth").touch()
     lines = said(tmp_path, "--download")
     assert [line.split("fidelity=")[1].split()[0] for line in lines] == ["paper", "published", "corrected"]
+    assert "benchmark={name: pixmmvp, root: data/pixmmvp}" in shlex.split(lines[0])  # as a shell takes it
+
+
+def test_a_row_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(RUN), "--config", "lisa"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "invalid choice: 'lisa'" in done.stderr
