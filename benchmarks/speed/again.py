@@ -16,7 +16,7 @@ from _measure import PYTHON, command_seconds, commands, demo, write
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=150)
     parser.add_argument("--limit", type=int, default=60)
     asked = parser.parse_args()

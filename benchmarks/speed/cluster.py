@@ -229,7 +229,7 @@ def simulated(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--child", type=json.loads)
     parser.add_argument("--actors", default="1,4,16,64")
     parser.add_argument("--samples", type=int, default=2000)

@@ -129,7 +129,7 @@ def read_of_one(explorer: Explorer, key: str, name: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=10_000)
     count = parser.parse_args().samples
     with tempfile.TemporaryDirectory() as place:

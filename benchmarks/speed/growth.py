@@ -174,7 +174,7 @@ def draw(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--one", nargs=2, metavar=("SWEEP", "SIZE"), help="measure one point, and print it as JSON")
     point = parser.parse_args().one
     if point:

@@ -27,7 +27,7 @@ for name in pathlib.Path(sys.argv[1]).read_text().split():
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--limit", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=2)
     asked = parser.parse_args()

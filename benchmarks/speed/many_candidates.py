@@ -49,7 +49,7 @@ def candidates(number: int) -> list[Candidate]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=100)
     number = parser.parse_args().candidates
     found = candidates(number)

@@ -147,7 +147,7 @@ def measured(folder: Path, samples: int, only: Sequence[str], known: dict[str, A
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="1000,10000,100000")
     parser.add_argument("--keep", type=Path, help="where runs stay; a temporary folder if left out")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="one of the commands")

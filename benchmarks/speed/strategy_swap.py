@@ -36,7 +36,7 @@ def run(folder: Path, pairs: int, selections: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=150)
     pairs = parser.parse_args().pairs
     with tempfile.TemporaryDirectory() as folder:
