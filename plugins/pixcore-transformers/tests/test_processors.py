@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,13 @@ def test_an_image_option_that_does_not_fit_the_model_is_named(
     with pytest.raises(SampleError) as error:
         model.replay([inputs.request(inputs.WIDE)], ["Yes"], Mean(MeanConfig(), Context()))
     assert error.value.hint == f"do the image_options fit this model: {', '.join(options)}?"
+
+
+def test_half_a_surrogate_pair_is_named(checkpoint: Callable[..., Path]) -> None:
+    """It was the tokenizer's own error, with the hint that torchvision might be needed."""
+    model = TransformersAdapter(TransformersConfig.model_validate({"checkpoint": str(checkpoint("llava"))}))
+    with pytest.raises(SampleError, match=r"its text 'the \\ud800 cat' has half a surrogate pair"):
+        model.answer([replace(inputs.request(inputs.WIDE), prompt="the \ud800 cat")])
 
 
 @pytest.mark.skipif(not NO_TORCHVISION, reason="with torchvision they work")

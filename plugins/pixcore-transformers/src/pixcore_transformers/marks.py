@@ -24,11 +24,16 @@ def check_text(tokenizer: Any, text: str, name: str) -> None:
 
 
 def check_marks(marks: Iterable[str], text: str, name: str) -> None:
-    """Refuse a text that holds one of a model's marks.
+    """Refuse a text that holds one of a model's marks, or half a surrogate pair, which no tokenizer takes.
 
     Raises:
         SampleError: It holds one.
     """
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        hint = "its file was read in another encoding than it was written in"
+        raise SampleError(
+            f"sample {name}: its text {text!r:.60} has half a surrogate pair, which is no text", hint=hint
+        )
     for mark in marks:
         if mark in text:
             raise SampleError(
