@@ -43,6 +43,8 @@ def as_meant(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     found = validate(value)
     if isinstance(value, bool) and type(found) in (int, float):
         raise ValueError("a number is expected, and yes, no, on and off are none")
+    if value == "" and str(found) == ".":  # where a shell's variable was not set, say
+        raise ValueError("an empty path is none; the current folder is .")
     return at_home(found)
 
 

@@ -148,8 +148,7 @@ def build_prompt(
     if "{listing}" in probing.template:
         lines = (f"{letter(index).upper()}. {text}" for index, text in enumerate(sample.options))
         fields["listing"] = "\n".join(lines) if listed is None else _published_listing(options)
-    template = probing.template if fields["options"] else probing.template.replace(" {options}", "")
-    return _fill(template, **fields)
+    return _fill(probing.template if fields["options"] else probing.template.replace(" {options}", ""), **fields)
 
 
 def inline_options(options: Sequence[str]) -> str:

@@ -237,6 +237,22 @@ def test_a_yes_or_no_is_no_number(given: dict[str, bool]) -> None:
     assert Options(folder="~/runs").folder == Path.home() / "runs"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("changed", "where"),
+    [
+        ({"output": ""}, "output"),
+        ({"store": ""}, "store"),
+        ({"benchmark": {"name": "folder", "root": ""}}, "benchmark.root"),
+    ],
+)
+def test_a_path_that_is_empty_is_not_the_current_folder(changed: dict[str, object], where: str) -> None:
+    """A run whose shell variable was not set was written over what lay there."""
+    document = {"model": "mini", "benchmark": "mini-world", "output": "out"}
+    with pytest.raises(ConfigError, match=rf"{where}: got ''.*an empty path is none; the current folder is \."):
+        resolve(document | changed, registry())
+    assert resolve(document | {"output": "."}, registry()).config.output == Path()
+
+
 def test_an_option_that_is_refused_without_a_word_is_named() -> None:
     with pytest.raises(ValidationError) as refused:
         Options(count=10)

@@ -91,6 +91,5 @@ class StoppingMonitor(Monitor):
         if self._stop:
             message = f"sample {item.sample.id} ({item.request.protocol}) failed in stage {stage}: {describe(error)}"
             hint = "what was computed before is kept; on_error: record goes on without it"
-            kind = DataError if isinstance(error, DataError) else SampleError
-            raise kind(message, hint=hint) from error
+            raise (DataError if isinstance(error, DataError) else SampleError)(message, hint=hint) from error
         super().failed(stage, item, error)
