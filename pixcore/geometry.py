@@ -78,6 +78,12 @@ class VisualGrid:
         width, height = (x1 - x0) / self.cols, (y1 - y0) / self.rows
         return (x0 + col * width, y0 + row * height, x0 + (col + 1) * width, y0 + (row + 1) * height)
 
+    def cell_at(self, x: float, y: float) -> tuple[int, int] | None:
+        """Find the (row, col) of the cell that covers a point, or None outside the box."""
+        x0, y0, x1, y1 = self.box
+        row, col = (y - y0) / (y1 - y0) * self.rows, (x - x0) / (x1 - x0) * self.cols
+        return (min(int(row), self.rows - 1), min(int(col), self.cols - 1)) if x0 <= x < x1 and y0 <= y < y1 else None
+
     def upsample(self, values: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
         """Upsample one value per cell bicubically over the box and cut it to the image.
 

@@ -159,8 +159,7 @@ def areas(rles: Sequence[RLE]) -> NDArray[np.int64]:
 
 def size_of(rle: RLE) -> tuple[int, int]:
     """Give the (width, height) of the image that a mask belongs to."""
-    height, width = rle["size"]
-    return int(width), int(height)
+    return int(rle["size"][1]), int(rle["size"][0])
 
 
 def iou(

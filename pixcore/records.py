@@ -261,9 +261,8 @@ class Token:
 
 def word_of(text: str) -> str:
     r"""Write the pattern of a word in a text: marks go on with it though no `\w`, as vowel signs, accents apart."""
-    marks = {char for char in text if unicodedata.category(char) in ("Mn", "Mc")}
-    inside = "".join(sorted(mark for mark in marks if not "\ufe00" <= mark <= "\ufe0f"))  # those choose a picture
-    return rf"\w[\w{inside}]*"
+    marks = {char for char in text if unicodedata.category(char) in ("Mn", "Mc") and not "\ufe00" <= char <= "\ufe0f"}
+    return rf"\w[\w{''.join(sorted(marks))}]*"  # without those that choose a picture
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pixcore_testing.geometry import cell_at, tokens_at
+from pixcore_testing.geometry import tokens_at
 
 from pixcore.geometry import VisualGrid, VisualLayout
 
@@ -36,7 +36,7 @@ def test_a_cells_centre_lies_in_the_cell(case):
     for row in range(grid.rows):
         for col in range(grid.cols):
             x0, y0, x1, y1 = grid.cell_box(row, col)
-            assert cell_at(grid, (x0 + x1) / 2, (y0 + y1) / 2) == (row, col)
+            assert grid.cell_at((x0 + x1) / 2, (y0 + y1) / 2) == (row, col)
 
 
 @given(grids())
@@ -87,8 +87,8 @@ def test_a_padded_image_that_is_not_square():
     """640 x 480 padded to 640 x 640: the first and last three rows of 24 lie in the padding."""
     grid = VisualGrid.padded_to_square(24, 24, (640, 480))
     assert grid.box == (0, -80, 640, 560)
-    assert cell_at(grid, 0, 0) == (3, 0)
-    assert cell_at(grid, 639, 479) == (20, 23)
+    assert grid.cell_at(0, 0) == (3, 0)
+    assert grid.cell_at(639, 479) == (20, 23)
     values = np.zeros((24, 24), np.float32)
     values[0] = 1.0
     assert grid.upsample(values, (640, 480)).max() < 1e-6

@@ -132,7 +132,9 @@ class StageStore:
         Raises:
             TypeError, ValueError, RecursionError: The record's body is not JSON data, holds itself, or has no end.
         """
-        body, arrays = _pack_body(entry.body), _pack(entry.arrays)
+        # in ASCII, as a model's text may hold half a surrogate pair, which has no UTF-8
+        text, arrays = json.dumps(entry.body, separators=(",", ":"), default=_plain), _pack(entry.arrays)
+        body: str | bytes = zlib.compress(text.encode("ascii"), level=1) if len(text) > _LARGE else text
         return Row(key, _sayable(sample_id), body, arrays, self._checksum(key, body, arrays))
 
     def put_rows(self, rows: Sequence[Row]) -> None:
@@ -248,12 +250,6 @@ class StageStore:
         except OSError as error:
             hint = "choose another folder with store:"
             raise StoreError(f"can't use the stage store {self.path}: {error.strerror or error}", hint=hint) from error
-
-
-def _pack_body(body: Any) -> str | bytes:
-    """JSON text in ASCII (a model's text may hold half a surrogate pair, which has no UTF-8), compressed if large."""
-    text = json.dumps(body, separators=(",", ":"), default=_plain)
-    return zlib.compress(text.encode("ascii"), level=1) if len(text) > _LARGE else text
 
 
 def _sayable(text: str) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixcore.components import ModelAdapter
-from pixcore.geometry import Box, VisualGrid, VisualLayout
+from pixcore.geometry import Box, VisualLayout
 from pixcore.records import Image
 from pixcore_testing.findings import Finding
 
@@ -247,16 +247,7 @@ def tokens_at(layout: VisualLayout, x: float, y: float) -> list[int]:
     """Find the visual tokens whose cells cover an image point: one for each grid that has such a token."""
     found: list[int] = []
     for index, grid in enumerate(layout.grids):
-        if (cell := cell_at(grid, x, y)) is not None:
+        if (cell := grid.cell_at(x, y)) is not None:
             at = np.flatnonzero((layout.grid_of == index) & (layout.cell_of == cell[0] * grid.cols + cell[1]))
             found.extend(int(token) for token in at)
     return found
-
-
-def cell_at(grid: VisualGrid, x: float, y: float) -> tuple[int, int] | None:
-    """Find the (row, col) of the cell of a grid that covers an image point, or None outside its box."""
-    x0, y0, x1, y1 = grid.box
-    if not (x0 <= x < x1 and y0 <= y < y1):
-        return None
-    row, col = (y - y0) / (y1 - y0) * grid.rows, (x - x0) / (x1 - x0) * grid.cols
-    return min(int(row), grid.rows - 1), min(int(col), grid.cols - 1)
