@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pixcore_referring.caption_figures import caption_figures, caption_of
+from pixcore_referring.caption_figures import caption_figures, caption_of, in_one_line
 from pixcore_referring.config import ConversationsConfig
 from pixcore_referring.conversation_figures import (
     average_precision,
@@ -316,6 +316,8 @@ def test_a_mean_has_the_t_interval_over_its_images() -> None:
 
 def test_captions_need_their_package_or_are_compared_as_the_release_does(tmp_path: Path) -> None:
     assert caption_of("<p> A dog </p> [SEG] on <p> grass </p> [SEG] .") == "A dog on grass ."
+    broken = "a dog\r\non\u2028green\x85grass "
+    assert in_one_line(broken) == "a dog on green grass"
     if find_spec("pycocoevalcap") is None or shutil.which("java") is None:
         needed = "METEOR and CIDEr need"
         assert_told(lambda: load(conversations(tmp_path), captions=True), needed)  # before anything is asked
@@ -328,6 +330,8 @@ def test_captions_need_their_package_or_are_compared_as_the_release_does(tmp_pat
     exact = [("a dog on green grass", "a dog on green grass"), ("two cats", "two cats"), ("a red car here", "no")]
     found = caption_figures(exact, [Cluster(str(one), pair=False) for one in range(3)])
     assert found["CIDEr"].value == pytest.approx(100 * (10 + 5 + 0) / 3)  # two words have no n-grams of three and four
+    exact[0] = (broken, exact[0][1])  # a break in a reference shifts no caption
+    assert caption_figures(exact, [Cluster(str(one), pair=False) for one in range(3)]) == found
 
 
 @pytest.mark.parametrize("options", [{"captions": True}, {"bert": "bert"}])

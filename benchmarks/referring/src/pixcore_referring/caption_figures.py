@@ -21,7 +21,16 @@ def caption_of(text: str) -> str:
     >>> caption_of("<p> A dog </p> [SEG] on <p> grass </p> [SEG].")
     'A dog on grass .'
     """
-    return " ".join(re.sub(r"<.*?>", "", text).replace("[SEG]", "").split()).strip("'").strip()
+    return in_one_line(re.sub(r"<.*?>", "", text).replace("[SEG]", "")).strip("'").strip()
+
+
+def in_one_line(text: str) -> str:
+    r"""Write a text in one line: the tokenizer takes a line as a text, so that a break would shift all that follow.
+
+    >>> in_one_line("A dog\r\non grass.")
+    'A dog on grass.'
+    """
+    return " ".join(text.split())
 
 
 def check_installed() -> None:
@@ -57,7 +66,7 @@ def caption_figures(captions: Sequence[tuple[str, str]], clusters: Sequence[Clus
 
     true, said = (
         PTBTokenizer().tokenize({image: [{"caption": text}] for image, text in enumerate(texts)})
-        for texts in zip(*((reference, caption_of(answer)) for reference, answer in captions), strict=True)
+        for texts in zip(*((in_one_line(true), caption_of(answer)) for true, answer in captions), strict=True)
     )
     meteor, _ = Meteor().compute_score(true, said)
     _, each = Cider().compute_score(true, said)
