@@ -384,7 +384,7 @@ class PointSelector(Component[ConfigT]):
             own: The run's own prompts on it: as many are to be chosen, and of their kind.
             others: Other images' sizes, each with the run's prompts on it; empty unless `of_other_images`.
         """
-        return [self.select(np.zeros(size[::-1], np.float32)) for _ in own]
+        return list(map(self.select, [np.zeros(size[::-1], np.float32)] * len(own)))
 
 
 class MaskGenerator(Component[ConfigT]):

@@ -1,6 +1,6 @@
 // What flipped between two runs: answers, and masks that found the object in one of them alone.
 import { useMemo, useRef } from "preact/hooks";
-import { contextOf, useLines } from "./list";
+import { rowOf, useLines } from "./list";
 import { Notice, Said, number, useAsked, useKeys, useVirtual } from "./parts";
 import { go, link, set, useRoute } from "./route";
 import { source } from "./source";
@@ -17,9 +17,9 @@ export function Flips() {
   const [runs] = useAsked(() => source.runs(), []);
   const scroller = useRef<HTMLDivElement>(null);
   const which = words.get("what") ?? "";
-  const first = a ? contextOf(a, words).row : 0, own = a?.rows[first]?.key ?? "";
+  const first = a ? rowOf(a, words.get("row")) : 0, own = a?.rows[first]?.key ?? "";
   // the row of the same name; where the right run has none, its first own
-  const second = b ? contextOf(b, new URLSearchParams({ row: words.get("other") ?? own })).row : 0, theirs = b?.rows[second]?.key ?? "";
+  const second = b ? rowOf(b, words.get("other") ?? own) : 0, theirs = b?.rows[second]?.key ?? "";
   const flips = useMemo(() => {
     if (!a || !b) return [];
     const others = new Map(b.entries.map((line) => [line.id, line]));

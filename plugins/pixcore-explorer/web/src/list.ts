@@ -42,17 +42,21 @@ export interface Listed {
   shown: Line[]; context: Context; error: string | null;
 }
 
-/** Which row and probing an address means: the first row that is neither a bound nor a control, the one asked for. */
+/** The row of a name; where there is none, the first that is neither a bound nor a control. */
+export function rowOf(lines: Lines, name: string | null): number {
+  const named = lines.rows.findIndex((row) => row.key === name);
+  return named >= 0 ? named : Math.max(0, lines.rows.findIndex((row) => !row.bound && !row.control));
+}
+
+/** Which row and probing an address means. */
 export function contextOf(lines: Lines, words: URLSearchParams): Context {
-  const named = lines.rows.findIndex((row) => row.key === words.get("row"));
-  const own = lines.rows.findIndex((row) => !row.bound && !row.control);
   const masks = lines.figures.filter((one) => one.kind === "iou").map((one) => one.probing);
   const probings = [...new Set(lines.figures.map((one) => one.probing))];
   const asked = words.get("probing");
   const probing = asked && probings.includes(asked) ? asked : masks.includes("segment") ? "segment" : masks[0] ?? probings[0] ?? "";
   const categories = new Set<string>();
   for (const line of lines.entries) for (const name of Object.keys(line.categories)) categories.add(categoryField(name, lines.figures));
-  return { figures: lines.figures, rows: lines.rows, row: named >= 0 ? named : Math.max(own, 0), probing, categories: [...categories] };
+  return { figures: lines.figures, rows: lines.rows, row: rowOf(lines, words.get("row")), probing, categories: [...categories] };
 }
 
 export function useList(lines: Lines | null, words: URLSearchParams): Listed | null {
